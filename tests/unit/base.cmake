@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+lithos_unit_test(clock_sync_drift lithos_base)
+lithos_unit_test(driver_find_order lithos_base)
+lithos_unit_test(elf_note_corrupt lithos_base)
+lithos_unit_test(ldcache_corrupt lithos_base)
+lithos_unit_test(log_line lithos_base)
+lithos_unit_test(options_read lithos_base)
+lithos_unit_test(stats_buckets lithos_base)
+lithos_unit_test(stats_region lithos_base)

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+lithos_unit_test(occupancy_dumps lithos_hw)
+lithos_unit_test(qmd_driver_ops lithos_hw)
+lithos_unit_test(qmd_edits lithos_hw)
+lithos_unit_test(qmd_fast lithos_hw)
+lithos_unit_test(qmd_fields lithos_hw)
+lithos_unit_test(qmd_print lithos_hw)
+lithos_unit_test(topology_build lithos_hw)
+lithos_unit_test(topology_cache lithos_hw)
+lithos_unit_test(topology_check lithos_hw)
+lithos_unit_test(topology_clusters lithos_hw)

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Setting a GPU up for a tenant.
+ *
+ * The topology comes from a file per GPU (by UUID and driver version), or is probed and self-tested in
+ * the tenant's own context, once, and then stored. A GPU on which the probe or the self-test fails is
+ * left alone for the life of the process: plain forwarding, one line of log.
+ *
+ * What the program is told: before the first context exists nobody knows yet whether masks will work,
+ * and frameworks ask for the SM count before that. They are told the quota then, and the full count only
+ * once masking turned out to be impossible: fewer SMs than there are is safe, more is not.
+ *
+ * Tested by tests/integration with the simulator's faults.
+ */
+#include "shim/device.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/cache_dir.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "hw/qmd_allow.h"
+#include "hw/selftest.h"
+#include "hw/topo_cache.h"
+#include "hw/topo_probe.h"
+#include "sched/quota.h"
+#include "shim/tenant.h"
+
+#define MAX_DEVICES 32u
+#define SMS_PER_TPC 2u /* every chip lithos has tables for; checked against the topology */
+
+static struct {
+	struct device device[MAX_DEVICES]; /* by CUdevice, which the driver numbers from 0 */
+	struct quota quota;
+	int has_quota;
+} devices;
+
+int device_read_quota(const char *text)
+{
+	if (!text[0])
+		return 0;
+	if (quota_parse(text, &devices.quota)) {
+		log_line(NULL, LOG_ERROR, "msg=\"bad quota, running without\" LITHOS_TPC_QUOTA=\"%s\"",
+			 text);
+		return -EINVAL;
+	}
+	devices.has_quota = 1;
+	return 1;
+}
+
+static int device_key(CUdevice handle, struct topo_cache_key *ret_key)
+{
+	int version = 0, sms = 0;
+	CUuuid uuid;
+
+	if (tenant.ops.device_uuid(&uuid, handle) || tenant.ops.driver_version(&version) ||
+	    tenant.ops.device_attribute(&sms, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, handle))
+		return -EIO;
+	memcpy(ret_key->uuid, uuid.bytes, sizeof(ret_key->uuid));
+	ret_key->driver_version = (uint32_t)version;
+	ret_key->nr_sms = (uint32_t)sms;
+	return 0;
+}
+
+static int device_measure(CUdevice handle, struct topology *topo)
+{
+	struct hw_selftest_report report;
+	uint64_t start = clock_now_ns();
+	int err = topo_probe(&tenant.ops, handle, topo);
+
+	if (!err)
+		err = hw_selftest(&tenant.ops, handle, topo, &report);
+	if (!err)
+		log_line(NULL, LOG_INFO, "msg=\"topology probed\" tpcs=%u gpcs=%u us=%llu",
+			 topo->nr_tpcs, topo->nr_gpcs,
+			 (unsigned long long)((clock_now_ns() - start) / 1000));
+	return err;
+}
+
+static int device_topology(CUdevice handle, struct topology *topo)
+{
+	char folder[OPTION_STR_MAX];
+	struct topo_cache_key key;
+	int has_folder, err = device_key(handle, &key);
+
+	if (err)
+		return err;
+	has_folder = !cache_dir_choose(tenant.options.cache_dir, folder, sizeof(folder));
+	if (has_folder && !topo_cache_load(folder, &key, topo) && !topology_check(topo))
+		return 0;
+	err = device_measure(handle, topo);
+	if (!err && has_folder)
+		(void)topo_cache_store(folder, topo);
+	return err;
+}
+
+static const char *reason_of(int err)
+{
+	switch (err) {
+	case -ENOTSUP:
+		return "unknown launch descriptor version";
+	case -ENOSYS:
+		return "the launch hook was not called";
+	case -EUCLEAN:
+		return "the self-test failed";
+	default:
+		return "a driver call failed";
+	}
+}
+
+static int device_confine(struct device *device)
+{
+	uint32_t tpcs = quota_tpcs(&devices.quota, device->topo.nr_tpcs);
+	int err;
+
+	device->allowed = device->topo.present;
+	device->nr_allowed = device->topo.nr_tpcs;
+	if (!devices.has_quota)
+		return 0;
+	err = quota_pick(&device->topo, &device->topo.present, tpcs, &device->allowed);
+	if (err)
+		return err;
+	device->nr_allowed = tpcs;
+	device->disable = tpcset_not(device->allowed);
+	device->is_masked = 1;
+	return 0;
+}
+
+static int device_set_up(struct device *device, CUdevice handle)
+{
+	int major = 0, minor = 0;
+	int err = device_topology(handle, &device->topo);
+
+	device->handle = handle;
+	if (err)
+		return err;
+	(void)tenant.ops.device_attribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, handle);
+	(void)tenant.ops.device_attribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, handle);
+	device->cc_major = major;
+	err = sm_limits_of(major, minor, &device->limits);
+	return err ? err : device_confine(device);
+}
+
+struct device *device_attach(CUdevice handle)
+{
+	struct device *device;
+	int err;
+
+	if (handle < 0 || (uint32_t)handle >= MAX_DEVICES)
+		return NULL;
+	device = &devices.device[handle];
+	if (atomic_load_explicit(&device->state, memory_order_relaxed) == DEVICE_UNKNOWN) {
+		err = device_set_up(device, handle);
+		if (err)
+			log_line(NULL, LOG_WARN,
+				 "msg=\"launches are left alone: no quota, no statistics\" device=%d "
+				 "reason=\"%s\"", handle, reason_of(err));
+		/* pairs with the acquire in device_ready() */
+		atomic_store_explicit(&device->state, err ? DEVICE_OFF : DEVICE_READY,
+				      memory_order_release);
+	}
+	return device_ready(handle);
+}
+
+struct device *device_ready(CUdevice handle)
+{
+	struct device *device;
+
+	if (handle < 0 || (uint32_t)handle >= MAX_DEVICES)
+		return NULL;
+	device = &devices.device[handle];
+	return atomic_load_explicit(&device->state, memory_order_acquire) == DEVICE_READY ? device
+											    : NULL;
+}
+
+uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)
+{
+	const struct device *device = device_ready(handle);
+	uint32_t state;
+
+	if (!devices.has_quota || handle < 0 || (uint32_t)handle >= MAX_DEVICES)
+		return nr_sms;
+	if (device)
+		return device->nr_allowed * device->topo.sms_per_tpc;
+	state = atomic_load_explicit(&devices.device[handle].state, memory_order_relaxed);
+	if (state == DEVICE_OFF)
+		return nr_sms;
+	return quota_tpcs(&devices.quota, nr_sms / SMS_PER_TPC) * SMS_PER_TPC;
+}

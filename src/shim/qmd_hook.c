@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The launch path: mask and completion record, written into the descriptor.
+ *
+ * Called by the driver, in the launching thread, for every grid it is about to upload, whatever API or
+ * graph it came from. An ordinary grid of the verified version takes the short way: OR the quota's
+ * complement into the disable mask, point release 1 at the next record, note the submission. Budget:
+ * 150 ns with both (bench_calls); no lock, no allocation, no system call but the vDSO clock.
+ *
+ * Cluster and cooperative grids, and descriptors that already carry a mask, go through sched/fit.h,
+ * which guarantees a real TPC and enough of them. Versions other than V04_00 go through the tables, if
+ * the user allowed them by name; otherwise the descriptor is left as it is.
+ *
+ * A graph's nodes come through here once, when the graph is uploaded; their records live with the graph
+ * (track/execs.h).
+ *
+ * Tested by tests/integration on the simulated GPU, which obeys what the descriptor says.
+ */
+#include "shim/qmd_hook.h"
+
+#include <stddef.h>
+
+#include <lithos/stats.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "hw/qmd.h"
+#include "hw/qmd_allow.h"
+#include "hw/qmd_fast.h"
+#include "hw/topo_probe.h"
+#include "sched/fit.h"
+#include "shim/tenant.h"
+#include "shim/track/execs.h"
+#include "shim/track/kernels.h"
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* What one launch was given, for its kernel's row. */
+struct launch {
+	const struct qmd_event *event;
+	struct context *ctx;
+	const struct qmd_layout *layout; /* NULL: V04_00, edited by qmd_fast.h */
+	uint32_t tpcs;
+	uint32_t flags; /* STATS_KERNEL_* */
+};
+
+const char *qmd_hook_kernel_name(CUfunction func)
+{
+	const char *name = NULL;
+
+	if (!func || tenant.ops.func_name(&name, func) != CUDA_SUCCESS)
+		return NULL;
+	return name;
+}
+
+static void restrict_to(const struct launch *launch, const struct tpcset *allowed)
+{
+	struct tpcset disable = tpcset_not(*allowed);
+
+	if (launch->layout)
+		(void)qmd_restrict(launch->layout, launch->event->qmd, allowed);
+	else
+		qmd_v04_00_restrict(launch->event->qmd, &disable);
+}
+
+static void note_fit(struct launch *launch, int fit)
+{
+	if (fit == FIT_WIDENED) {
+		launch->flags |= STATS_KERNEL_WIDENED;
+		thread_count(STATS_mask_widened);
+	} else if (fit == FIT_DRIVER_DECIDES) {
+		thread_count(STATS_mask_conflict);
+	}
+}
+
+/* Grids that need a decision. A grid that no set holds for certain is left to the driver's own mask. */
+static __attribute__((noinline)) void mask_slow(struct launch *launch)
+{
+	const struct device *device = launch->ctx->device;
+	const struct qmd_layout *layout =
+		launch->layout ? launch->layout : qmd_layout_by_name("V04_00");
+	struct tpcset allowed, disabled;
+	struct qmd_grid grid;
+	int fit;
+
+	if (qmd_decode_grid(layout, launch->event->qmd, &grid))
+		return;
+	fit = fit_mask(&device->topo, &device->allowed, &grid,
+		       occupancy_blocks_per_sm(&device->limits, &grid), &allowed);
+	if (fit < 0) {
+		thread_count(STATS_mask_conflict);
+		return;
+	}
+	note_fit(launch, fit);
+	if (fit != FIT_DRIVER_DECIDES)
+		restrict_to(launch, &allowed);
+	disabled = tpcset_andnot(tpcset_and(allowed, device->topo.present), grid.disabled);
+	launch->tpcs = tpcset_count(&disabled);
+	thread_count(STATS_qmd_masked);
+}
+
+static void mask(struct launch *launch)
+{
+	const struct device *device = launch->ctx->device;
+	uint32_t *words = launch->event->qmd;
+
+	if (unlikely(launch->layout || qmd_v04_00_type(words) != QMD_GRID_ORDINARY ||
+		     qmd_v04_00_mask_counts(words))) {
+		mask_slow(launch);
+		return;
+	}
+	qmd_v04_00_restrict(words, &device->disable);
+	launch->tpcs = device->nr_allowed;
+	thread_count(STATS_qmd_masked);
+}
+
+static void arm(const struct launch *launch, uint64_t address, uint32_t payload)
+{
+	if (unlikely(launch->layout != NULL))
+		(void)qmd_arm_release(launch->layout, launch->event->qmd, 1, address, payload);
+	else
+		qmd_v04_00_arm_release1(launch->event->qmd, address, payload);
+	thread_count(STATS_records_armed);
+}
+
+static void changed_u32(uint32_t *field, uint32_t value)
+{
+	if (__atomic_load_n(field, __ATOMIC_RELAXED) != value)
+		__atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+static void changed_dims(uint32_t field[3], uint32_t x, uint32_t y, uint32_t z)
+{
+	changed_u32(&field[0], x);
+	changed_u32(&field[1], y);
+	changed_u32(&field[2], z);
+}
+
+/* Clusters and gangs keep their blocks in other fields than ordinary grids do. */
+static __attribute__((noinline)) void row_shape_slow(const struct launch *launch,
+						     struct stats_kernel *kernel)
+{
+	const struct qmd_layout *layout =
+		launch->layout ? launch->layout : qmd_layout_by_name("V04_00");
+	struct qmd_grid grid;
+
+	if (qmd_decode_grid(layout, launch->event->qmd, &grid))
+		return;
+	if (qmd_grid_is_cooperative(&grid))
+		changed_dims(kernel->grid, (uint32_t)qmd_grid_blocks(&grid), 1, 1);
+	else
+		changed_dims(kernel->grid, grid.grid[0] * grid.cluster[0],
+			     grid.grid[1] * grid.cluster[1], grid.grid[2] * grid.cluster[2]);
+	changed_dims(kernel->block, grid.block[0], grid.block[1], grid.block[2]);
+	changed_u32(&kernel->grid_type, grid.type);
+}
+
+static void row_shape(const struct launch *launch, struct stats_kernel *kernel)
+{
+	const uint32_t *words = launch->event->qmd;
+	uint32_t block01 = words[QMD_V04_00_WORD(CTA_THREAD_DIMENSION0, 0)];
+
+	if (unlikely(launch->layout || qmd_v04_00_type(words) != QMD_GRID_ORDINARY)) {
+		row_shape_slow(launch, kernel);
+		return;
+	}
+	changed_dims(kernel->grid, words[QMD_V04_00_WORD(GRID_WIDTH, 0)],
+		     words[QMD_V04_00_WORD(GRID_HEIGHT, 0)] & 0xffff,
+		     words[QMD_V04_00_WORD(GRID_DEPTH, 0)] & 0xffff);
+	changed_dims(kernel->block, block01 & 0xffff, block01 >> 16,
+		     words[QMD_V04_00_WORD(CTA_THREAD_DIMENSION2, 0)] & 0xffff);
+	changed_u32(&kernel->grid_type, QMD_GRID_ORDINARY);
+}
+
+/* Shape and TPCs of the latest launch; the row's lines are written only when something changed. */
+static void row_describe(const struct launch *launch, uint32_t row)
+{
+	struct stats_kernel *kernel = &tenant.stats->kernel[row];
+
+	row_shape(launch, kernel);
+	changed_u32(&kernel->tpcs, launch->tpcs);
+	changed_u32(&kernel->flags, __atomic_load_n(&kernel->flags, __ATOMIC_RELAXED) | launch->flags);
+}
+
+static __attribute__((noinline)) void record_node(struct launch *launch, struct thread_state *t,
+						  uint32_t row)
+{
+	struct node_release release;
+
+	launch->flags |= STATS_KERNEL_GRAPH;
+	if (exec_arm_node(t->exec, &launch->ctx->pool, launch->event->qmd, row, &release)) {
+		thread_count(STATS_records_dropped);
+		return;
+	}
+	arm(launch, release.address, release.payload);
+}
+
+/* The calling thread's open chunk of this context, a new one if need be; NULL when none is free. */
+static struct record_chunk *chunk_for(struct thread_state *t, struct context *ctx)
+{
+	struct record_chunk *chunk = t->chunk[ctx->index];
+
+	if (__builtin_expect(chunk && chunk_is_usable(chunk, &ctx->pool), 1))
+		return chunk;
+	if (chunk)
+		chunk_close(chunk);
+	t->chunk[ctx->index] = t->is_spare ? NULL : chunk_open(&ctx->pool);
+	return t->chunk[ctx->index];
+}
+
+static void record_launch(struct launch *launch, struct thread_state *t, uint32_t row)
+{
+	struct record_chunk *chunk = chunk_for(t, launch->ctx);
+	struct launch_note note = {.stream_key = t->stream_key, .kernel = row};
+
+	if (unlikely(!chunk)) {
+		thread_count(STATS_records_dropped);
+		return;
+	}
+	note.submitted_ns = clock_now_ns();
+	arm(launch, chunk_arm(chunk, &note), chunk->generation);
+}
+
+static void record(struct launch *launch, struct thread_state *t)
+{
+	uint32_t row = kernels_row(t, launch->event->func);
+
+	if (unlikely(t->exec != NULL))
+		record_node(launch, t, row);
+	else
+		record_launch(launch, t, row);
+	if (row != KERNEL_NONE) {
+		launch->flags |= t->stream_key ? 0 : STATS_KERNEL_DRIVER;
+		row_describe(launch, row);
+	}
+}
+
+/* A version other than V04_00: its layout if it may be used, else NULL after saying so once. */
+static __attribute__((noinline)) const struct qmd_layout *layout_slow(const struct launch *launch)
+{
+	const struct qmd_layout *layout =
+		qmd_layout_of(launch->event->qmd, launch->ctx->device->cc_major);
+	static struct log_site site;
+
+	if (layout && qmd_may_use(layout))
+		return layout;
+	thread_count(STATS_qmd_unknown_version);
+	log_line(&site, LOG_WARN, "msg=\"launch descriptor version not verified: left alone\" version=%s",
+		 layout ? layout->name : "unknown");
+	return NULL;
+}
+
+void qmd_hook(const struct qmd_event *event)
+{
+	struct thread_state *t;
+	struct launch launch = {.event = event};
+
+	if (unlikely(probe_hook_edit(event)))
+		return;
+	t = thread_self();
+	thread_count(STATS_qmd_seen);
+	launch.ctx = tenant_context_of(t, event->ctx);
+	if (unlikely(!launch.ctx)) {
+		thread_count(STATS_qmd_no_device);
+		return;
+	}
+	if (unlikely(!qmd_v04_00_version_is(event->qmd))) {
+		launch.layout = layout_slow(&launch);
+		if (!launch.layout)
+			return;
+	}
+	launch.tpcs = launch.ctx->device->nr_allowed;
+	if (launch.ctx->device->is_masked)
+		mask(&launch);
+	if (atomic_load_explicit(&launch.ctx->records_on, memory_order_relaxed))
+		record(&launch, t);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From completion records to durations.
+ *
+ * A record says when a grid ended, on the GPU's clock; nothing says when it began. On one stream grids
+ * run one after the other, so a grid's time is its end minus the end of the one before it, unless it was
+ * submitted later than that: then from its submission, which is on the CPU's clock. The offset of the
+ * two clocks is estimated from the records themselves (base/clock_sync.h): a record cannot have been
+ * written before its launch was submitted, nor after it was seen.
+ *
+ * What it does badly: a kernel on an idle stream is charged the launch latency (a few us), and grids that
+ * overlap by programmatic launch share their time by their ends.
+ *
+ * Example: submitted at CPU 100.0 us; the stream's last grid ended at 97 us: the GPU's end of 112.5 us
+ * gives 12.5 us. Submitted at 100.0 behind a grid that ended at 110.0: 2.5 us.
+ *
+ * Streams are told apart by a hash; two that share a slot only make each other's times shorter. Tested by
+ * tests/unit/tracker_durations.c and the statistics tests on the simulated GPU.
+ */
+#include "shim/track/tracker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <lithos/stats.h>
+
+#include "base/clock.h"
+#include "base/clock_sync.h"
+#include "base/stats_file.h"
+#include "shim/tenant.h"
+#include "shim/track/execs.h"
+#include "shim/track/rows.h"
+
+#define STREAM_SLOTS 4096u
+#define PAUSE_MIN_NS 200000u
+#define PAUSE_MAX_NS 20000000u
+#define STACK_BYTES (512u * 1024)
+
+static struct {
+	pthread_mutex_t lock; /* start and stop */
+	pthread_t thread;
+	int is_running;
+	_Atomic uint32_t must_stop;
+	struct stats_region *region;
+	uint64_t stream_end_ns[STREAM_SLOTS];  /* GPU clock, last end by hash of the stream */
+	uint32_t nr_read;                      /* in this pass */
+} tracker = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t *stream_end_of(uint64_t key)
+{
+	return &tracker.stream_end_ns[(key * 0x9e3779b97f4a7c15u) >> 52];
+}
+
+_Static_assert(STREAM_SLOTS == 1u << 12, "stream_end_of() takes the top 12 bits");
+
+/* GPU time of one grid, or 0 when it cannot be told yet. */
+static uint64_t duration_of(const struct clock_sync *sync, const struct launch_note *note,
+			    uint64_t end_ns, uint64_t before_ns)
+{
+	uint64_t end_cpu, before_cpu;
+
+	if (clock_sync_to_cpu(sync, end_ns, &end_cpu))
+		return 0;
+	before_cpu = before_ns ? end_cpu - (end_ns - before_ns) : 0;
+	if (before_ns && !time_before(before_cpu, note->submitted_ns))
+		return end_ns - before_ns;
+	return time_before(note->submitted_ns, end_cpu) ? end_cpu - note->submitted_ns : 0;
+}
+
+void tracker_read(void *cookie, const struct launch_note *note, uint64_t end_ns)
+{
+	struct record_pool *pool = cookie;
+	uint64_t *stream_end = stream_end_of(note->stream_key);
+	uint64_t duration = 0;
+
+	/* The time is taken after the record was seen: it must not be earlier than the GPU's write. */
+	clock_sync_observe(&pool->sync, end_ns, note->submitted_ns, clock_now_ns());
+	if (*stream_end < end_ns)
+		duration = duration_of(&pool->sync, note, end_ns, *stream_end);
+	if (*stream_end < end_ns)
+		*stream_end = end_ns;
+	row_launched(tracker.region, note->kernel, 1);
+	if (duration)
+		row_timed(tracker.region, note->kernel, duration);
+	tracker.nr_read++;
+	thread_count(STATS_records_read);
+}
+
+static void counters_publish(void)
+{
+	struct stats_header *header = &tracker.region->header;
+
+	for (uint32_t i = 0; i < STATS_NR_COUNTERS; i++)
+		__atomic_store_n(&header->counter[i], thread_total(i), __ATOMIC_RELAXED);
+	__atomic_store_n(&header->updated_ns, clock_now_ns(), __ATOMIC_RELAXED);
+}
+
+/* One look at everything; 1 when something had completed. */
+static int tracker_pass(void)
+{
+	uint32_t nr_graphs;
+
+	tracker.nr_read = 0;
+	(void)tenant_collect(tracker_read);
+	nr_graphs = execs_collect();
+	if (tracker.nr_read || nr_graphs)
+		counters_publish();
+	return tracker.nr_read || nr_graphs;
+}
+
+static void pause_ns(uint64_t ns)
+{
+	struct timespec ts = {.tv_sec = 0, .tv_nsec = (long)ns};
+
+	(void)nanosleep(&ts, NULL);
+}
+
+static void *tracker_main(void *arg)
+{
+	uint64_t pause = PAUSE_MIN_NS;
+
+	(void)arg;
+	while (!atomic_load_explicit(&tracker.must_stop, memory_order_acquire)) {
+		if (tracker_pass())
+			pause = PAUSE_MIN_NS;
+		else if (pause < PAUSE_MAX_NS)
+			pause = pause * 2 < PAUSE_MAX_NS ? pause * 2 : PAUSE_MAX_NS;
+		pause_ns(pause);
+	}
+	(void)tracker_pass();
+	(void)tracker_pass(); /* graphs are sampled one pass after their launch */
+	counters_publish();
+	return NULL;
+}
+
+/* A thread of the library must not take the program's signals. */
+static int thread_create_quietly(pthread_t *thread)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	int err;
+
+	if (pthread_attr_init(&attr))
+		return -ENOMEM;
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(thread, &attr, tracker_main, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)pthread_attr_destroy(&attr);
+	return -err;
+}
+
+int tracker_start(struct stats_region *region)
+{
+	int err = 0;
+
+	(void)pthread_mutex_lock(&tracker.lock);
+	if (!tracker.is_running) {
+		tracker.region = region;
+		atomic_store_explicit(&tracker.must_stop, 0, memory_order_relaxed);
+		err = thread_create_quietly(&tracker.thread);
+		tracker.is_running = !err;
+	}
+	(void)pthread_mutex_unlock(&tracker.lock);
+	return err;
+}
+
+void tracker_stop(void)
+{
+	(void)pthread_mutex_lock(&tracker.lock);
+	if (tracker.is_running) {
+		/* pairs with the acquire in tracker_main(): all that was launched before is read */
+		atomic_store_explicit(&tracker.must_stop, 1, memory_order_release);
+		(void)pthread_join(tracker.thread, NULL);
+		tracker.is_running = 0;
+	}
+	(void)pthread_mutex_unlock(&tracker.lock);
+}
+
+void tracker_after_fork(void)
+{
+	(void)pthread_mutex_init(&tracker.lock, NULL);
+	tracker.is_running = 0;
+}

@@ -4,8 +4,8 @@
  *
  * Bit i of the set is bit i of TPC_DISABLE_MASK in the launch descriptor (QMD), which has 128 bits.
  * A set says which TPCs may be used; the hardware's field says which may not, so the edit of a
- * descriptor writes the complement. Bit numbers are not TPC indices: some bits name no TPC on a given
- * chip (measured on H100 and H200, see docs/hardware.md).
+ * descriptor writes the complement. Bit numbers are not TPC indices: some bits name no TPC on a
+ * given chip (measured on H100 and H200, see docs/hardware.md).
  *
  * Everything here is pure and safe to call from any thread.
  */
@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define TPCSET_BITS 128
+#define TPCSET_BITS  128
 #define TPCSET_WORDS 4
 
 struct tpcset {

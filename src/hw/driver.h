@@ -3,8 +3,8 @@
  * The few driver calls that hw/ itself makes, as a table, so that the shim (which holds the real
  * driver's addresses) and the doctor (which opens the driver itself) use the same code.
  *
- * Filled once by driver_ops_load and constant afterwards. The functions may be called from any thread,
- * as the driver's own may.
+ * Filled once by driver_ops_load and constant afterwards. The functions may be called from any
+ * thread, as the driver's own may.
  */
 #ifndef LITHOS_HW_DRIVER_H
 #define LITHOS_HW_DRIVER_H

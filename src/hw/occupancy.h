@@ -3,8 +3,8 @@
  * How many blocks of a kernel one SM can hold, from the launch descriptor alone.
  *
  * The formula is NVIDIA's published occupancy calculation (CUDA C++ Programming Guide, "Hardware
- * multithreading" and the compute capability tables): the least of the limits by block slots, warps,
- * registers and shared memory. Pure; any thread.
+ * multithreading" and the compute capability tables): the least of the limits by block slots,
+ * warps, registers and shared memory. Pure; any thread.
  */
 #ifndef LITHOS_HW_OCCUPANCY_H
 #define LITHOS_HW_OCCUPANCY_H
@@ -16,12 +16,13 @@ struct qmd_grid;
 struct sm_limits {
 	uint32_t max_blocks;
 	uint32_t max_warps;
-	uint32_t registers;           /* 32-bit registers of one SM */
-	uint32_t register_unit;       /* allocation granularity, registers per warp */
-	uint32_t warp_unit;           /* register files of an SM; each holds whole warps only */
-	uint32_t shared_bytes;        /* largest shared memory carve-out, reserves included */
-	uint32_t shared_unit;         /* allocation granularity, bytes */
-	uint32_t shared_reserved;     /* taken by the system per block, bytes; qmd_grid's size has it in */
+	uint32_t registers;       /* 32-bit registers of one SM */
+	uint32_t register_unit;   /* allocation granularity, registers per warp */
+	uint32_t warp_unit;       /* register files of an SM; each holds whole warps only */
+	uint32_t shared_bytes;    /* largest shared memory carve-out, reserves included */
+	uint32_t shared_unit;     /* allocation granularity, bytes */
+	uint32_t shared_reserved; /* taken by the system per block, bytes; qmd_grid's size has it in
+				   */
 };
 
 /* Limits of a compute capability (9,0 = Hopper); -ENOENT when unknown. */

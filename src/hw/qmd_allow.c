@@ -2,9 +2,9 @@
 /*
  * The switch that keeps unverified descriptor versions off.
  *
- * An edit that is wrong by one bit can hang a GPU, so a layout that was only read in a header is not used
- * unless somebody asks for it by name, on a machine where that is acceptable.
- * Tested by tests/unit/qmd_allow.c.
+ * An edit that is wrong by one bit can hang a GPU, so a layout that was only read in a header is
+ * not used unless somebody asks for it by name, on a machine where that is acceptable. Tested by
+ * tests/unit/qmd_allow.c.
  */
 #include "hw/qmd_allow.h"
 

@@ -10,8 +10,8 @@
 struct qmd_layout;
 
 /*
- * Allows the versions of a comma-separated list ("V02_04,V03_00") although nobody verified them. Returns
- * 0, or -ENOENT at the first name that is no version; the names before it count.
+ * Allows the versions of a comma-separated list ("V02_04,V03_00") although nobody verified them.
+ * Returns 0, or -ENOENT at the first name that is no version; the names before it count.
  */
 int qmd_allow_versions(const char *list);
 

@@ -106,6 +106,12 @@ static inline void qmd_v04_00_enable_release1(uint32_t *words)
 	*word = (*word & ~clear) | set;
 }
 
+/* Nobody armed release 1 yet; a profiler that was given the descriptor before us may have. */
+static inline int qmd_v04_00_release1_is_free(const uint32_t *words)
+{
+	return !(words[QMD_V04_00_WORD(RELEASE_ENABLE, 1)] & QMD_V04_00_MASK(RELEASE_ENABLE, 1));
+}
+
 /* As qmd_arm_release for release 1; the address is below 2^57 and 16-byte aligned. */
 static inline void qmd_v04_00_arm_release1(uint32_t *words, uint64_t address, uint32_t payload)
 {

@@ -2,8 +2,8 @@
 /*
  * Proving that masks and completion records work on a GPU (hw/topo_probe.h measures its topology).
  *
- * Runs in the current context, with the launch hook subscribed by the caller, whose callback must call
- * probe_hook_edit() first.
+ * Runs in the current context, with the launch hook subscribed by the caller, whose callback must
+ * call probe_hook_edit() first.
  */
 #ifndef LITHOS_HW_SELFTEST_H
 #define LITHOS_HW_SELFTEST_H
@@ -26,8 +26,8 @@ struct hw_selftest_report {
 };
 
 /*
- * Launches twice with a mask and a record. 0 when everything held, -EUCLEAN when something did not (see
- * the report, which is always filled), -EIO, -ENOMEM.
+ * Launches twice with a mask and a record. 0 when everything held, -EUCLEAN when something did not
+ * (see the report, which is always filled), -EIO, -ENOMEM.
  */
 int hw_selftest(const struct driver_ops *ops, CUdevice device, const struct topology *topo,
 		struct hw_selftest_report *ret_report);

@@ -12,8 +12,8 @@
 struct topology;
 
 /*
- * A quota as the user wrote it. "33" is TPCs, "50%" a share of the GPU's TPCs, rounded to the nearest
- * TPC and at least one.
+ * A quota as the user wrote it. "33" is TPCs, "50%" a share of the GPU's TPCs, rounded to the
+ * nearest TPC and at least one.
  */
 struct quota {
 	uint32_t tpcs;    /* 0 when percent is used */
@@ -28,9 +28,10 @@ uint32_t quota_tpcs(const struct quota *quota, uint32_t nr_tpcs);
 
 /*
  * Picks n TPCs out of `free`: whole GPCs first, largest first, so that clusters fit; the rest from
- * left-over TPCs when a whole GPC is already in, otherwise from one GPC (the smallest that holds it).
- * -ENOSPC when `free` holds fewer than n, -EINVAL for n = 0.
+ * left-over TPCs when a whole GPC is already in, otherwise from one GPC (the smallest that holds
+ * it). -ENOSPC when `free` holds fewer than n, -EINVAL for n = 0.
  */
-int quota_pick(const struct topology *topo, const struct tpcset *free, uint32_t n, struct tpcset *ret_set);
+int quota_pick(const struct topology *topo, const struct tpcset *free, uint32_t n,
+	       struct tpcset *ret_set);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * cuda.h with every spelling of every function declared: legacy, _v2, _ptsz.
  *
- * The header normally renames the newest version to the plain name; the shim exports each spelling, so
- * it needs them all under their own names. Functions that are newer than the oldest supported header
- * (12.4) are declared here for that header.
+ * The header normally renames the newest version to the plain name; the shim exports each spelling,
+ * so it needs them all under their own names. Functions that are newer than the oldest supported
+ * header (12.4) are declared here for that header.
  */
 #ifndef LITHOS_SHIM_CUDA_API_H
 #define LITHOS_SHIM_CUDA_API_H

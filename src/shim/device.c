@@ -2,13 +2,14 @@
 /*
  * Setting a GPU up for a tenant.
  *
- * The topology comes from a file per GPU (by UUID and driver version), or is probed and self-tested in
- * the tenant's own context, once, and then stored. A GPU on which the probe or the self-test fails is
- * left alone for the life of the process: plain forwarding, one line of log.
+ * The topology comes from a file per GPU (by UUID and driver version), or is probed and self-tested
+ * in the tenant's own context, once, and then stored. A GPU on which the probe or the self-test
+ * fails is left alone for the life of the process: plain forwarding, one line of log.
  *
- * What the program is told: before the first context exists nobody knows yet whether masks will work,
- * and frameworks ask for the SM count before that. They are told the quota then, and the full count only
- * once masking turned out to be impossible: fewer SMs than there are is safe, more is not.
+ * What the program is told: before the first context exists nobody knows yet whether masks will
+ * work, and frameworks ask for the SM count before that. They are told the quota then, and the full
+ * count only once masking turned out to be impossible: fewer SMs than there are is safe, more is
+ * not.
  *
  * Tested by tests/integration with the simulator's faults.
  */
@@ -21,7 +22,7 @@
 #include "base/cache_dir.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "hw/qmd_allow.h"
+#include "hw/quirks.h"
 #include "hw/selftest.h"
 #include "hw/topo_cache.h"
 #include "hw/topo_probe.h"
@@ -42,8 +43,8 @@ int device_read_quota(const char *text)
 	if (!text[0])
 		return 0;
 	if (quota_parse(text, &devices.quota)) {
-		log_line(NULL, LOG_ERROR, "msg=\"bad quota, running without\" LITHOS_TPC_QUOTA=\"%s\"",
-			 text);
+		log_line(NULL, LOG_ERROR,
+			 "msg=\"bad quota, running without\" LITHOS_TPC_QUOTA=\"%s\"", text);
 		return -EINVAL;
 	}
 	devices.has_quota = 1;
@@ -64,6 +65,17 @@ static int device_key(CUdevice handle, struct topo_cache_key *ret_key)
 	return 0;
 }
 
+/* A build nobody verified may be used when the self-test passed; the user should be able to see it. */
+static void measure_report(const struct topology *topo, const struct hw_selftest_report *report,
+			   uint64_t ns)
+{
+	int verified = quirk_is_verified(topo->driver_version, report->qmd_version);
+
+	log_line(NULL, LOG_INFO, "msg=\"topology probed\" tpcs=%u gpcs=%u us=%llu driver=%s",
+		 topo->nr_tpcs, topo->nr_gpcs, (unsigned long long)(ns / 1000),
+		 verified ? "verified" : "unverified");
+}
+
 static int device_measure(CUdevice handle, struct topology *topo)
 {
 	struct hw_selftest_report report;
@@ -73,9 +85,7 @@ static int device_measure(CUdevice handle, struct topology *topo)
 	if (!err)
 		err = hw_selftest(&tenant.ops, handle, topo, &report);
 	if (!err)
-		log_line(NULL, LOG_INFO, "msg=\"topology probed\" tpcs=%u gpcs=%u us=%llu",
-			 topo->nr_tpcs, topo->nr_gpcs,
-			 (unsigned long long)((clock_now_ns() - start) / 1000));
+		measure_report(topo, &report, clock_now_ns() - start);
 	return err;
 }
 
@@ -104,7 +114,9 @@ static const char *reason_of(int err)
 	case -ENOSYS:
 		return "the launch hook was not called";
 	case -EUCLEAN:
-		return "the self-test failed";
+		return "the topology probe or the self-test failed";
+	case -ENOENT:
+		return "unknown compute capability";
 	default:
 		return "a driver call failed";
 	}
@@ -136,32 +148,47 @@ static int device_set_up(struct device *device, CUdevice handle)
 	device->handle = handle;
 	if (err)
 		return err;
-	(void)tenant.ops.device_attribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, handle);
-	(void)tenant.ops.device_attribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, handle);
+	(void)tenant.ops.device_attribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+					  handle);
+	(void)tenant.ops.device_attribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+					  handle);
 	device->cc_major = major;
 	err = sm_limits_of(major, minor, &device->limits);
 	return err ? err : device_confine(device);
 }
 
+/* Sets a device up once and for all; what fails is said once. */
+static void device_first_sight(struct device *device, CUdevice handle)
+{
+	int err = device_set_up(device, handle);
+
+	if (err)
+		log_line(NULL, LOG_WARN,
+			 "msg=\"launches are left alone: no quota, no statistics\" device=%d "
+			 "reason=\"%s\"",
+			 handle, reason_of(err));
+	/* pairs with the acquire in device_ready() */
+	atomic_store_explicit(&device->state, err ? DEVICE_OFF : DEVICE_READY,
+			      memory_order_release);
+}
+
 struct device *device_attach(CUdevice handle)
 {
 	struct device *device;
-	int err;
 
 	if (handle < 0 || (uint32_t)handle >= MAX_DEVICES)
 		return NULL;
 	device = &devices.device[handle];
-	if (atomic_load_explicit(&device->state, memory_order_relaxed) == DEVICE_UNKNOWN) {
-		err = device_set_up(device, handle);
-		if (err)
-			log_line(NULL, LOG_WARN,
-				 "msg=\"launches are left alone: no quota, no statistics\" device=%d "
-				 "reason=\"%s\"", handle, reason_of(err));
-		/* pairs with the acquire in device_ready() */
-		atomic_store_explicit(&device->state, err ? DEVICE_OFF : DEVICE_READY,
-				      memory_order_release);
-	}
+	if (atomic_load_explicit(&device->state, memory_order_relaxed) == DEVICE_UNKNOWN)
+		device_first_sight(device, handle);
 	return device_ready(handle);
+}
+
+void device_leave_alone(CUdevice handle)
+{
+	if (handle >= 0 && (uint32_t)handle < MAX_DEVICES)
+		atomic_store_explicit(&devices.device[handle].state, DEVICE_OFF,
+				      memory_order_release);
 }
 
 struct device *device_ready(CUdevice handle)
@@ -172,7 +199,7 @@ struct device *device_ready(CUdevice handle)
 		return NULL;
 	device = &devices.device[handle];
 	return atomic_load_explicit(&device->state, memory_order_acquire) == DEVICE_READY ? device
-											    : NULL;
+											  : NULL;
 }
 
 uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)

@@ -18,10 +18,14 @@ struct device;
 int device_read_quota(const char *text);
 
 /*
- * The device, set up at first sight: topology from the cache or probed, self-test, quota. NULL when its
- * launches must be left alone; the reason is logged once.
+ * The device, set up at first sight: topology from the cache or probed, self-test, quota. NULL when
+ * its launches must be left alone; the reason is logged once.
  */
 struct device *device_attach(CUdevice handle);
+
+/* The launch hook cannot be had: the device's launches are left alone, and the program is told all
+ * SMs. */
+void device_leave_alone(CUdevice handle);
 
 /* A device that was attached and is ready; NULL otherwise. */
 struct device *device_ready(CUdevice handle);

@@ -43,5 +43,11 @@ entry_##name:                                                                   
 	.long 1 /* type: shim */
 	.asciz "lithos"
 	.p2align 2
+	/* Tells other shims that this one has no GPU behind it but through another driver (load.c). */
+	.long 12
+	.long 0
+	.long 1
+	.asciz "lithos-shim"
+	.p2align 2
 
 	.section .note.GNU-stack, "", @progbits

@@ -3,8 +3,9 @@
  * Contexts coming and going.
  *
  * Each function lets the driver do its work and tells tenant.c, which prepares what launches in the
- * context need, or withdraws it. Withdrawal of records comes before the driver frees the registration,
- * because a launch armed in between would make the GPU write to an address that is mapped no more.
+ * context need, or withdraws it. Withdrawal of records comes before the driver frees the
+ * registration, because a launch armed in between would make the GPU write to an address that is
+ * mapped no more.
  *
  * Tested by tests/programs/contexts.c.
  */
@@ -99,7 +100,8 @@ CUresult hook_cuCtxDestroy_v2(CUcontext ctx)
 	return result;
 }
 
-/* The driver refuses green contexts once a tools subscriber exists: the user should know the way out. */
+/* The driver refuses green contexts once a tools subscriber exists: the user should know the way
+ * out. */
 CUresult hook_cuGreenCtxCreate(CUgreenCtx *ctx, CUdevResourceDesc desc, CUdevice device,
 			       unsigned int flags)
 {

@@ -2,9 +2,9 @@
 /*
  * What the program is told of the GPU: as many SMs as its quota has.
  *
- * Frameworks size persistent and cooperative kernels by the SM count; told the whole GPU's, a grid that
- * must be resident at once would hang on the quota. So the count, and every occupancy answer that has the
- * count in it, is that of the quota. Answers per SM are the driver's.
+ * Frameworks size persistent and cooperative kernels by the SM count; told the whole GPU's, a grid
+ * that must be resident at once would hang on the quota. So the count, and every occupancy answer
+ * that has the count in it, is that of the quota. Answers per SM are the driver's.
  *
  * Tested by tests/programs/attrs.c, coop.c and clusters.c.
  */
@@ -35,7 +35,8 @@ static uint32_t cluster_blocks(const CUlaunchConfig *config)
 	return 1;
 }
 
-/* A cluster that fits no GPC of the quota is given a wider set when launched, one cluster at a time. */
+/* A cluster that fits no GPC of the quota is given a wider set when launched, one cluster at a
+ * time. */
 static int scale_clusters(const struct device *device, int nr_clusters, uint32_t blocks)
 {
 	uint32_t all = topology_nr_clusters(&device->topo, &device->topo.present, blocks);
@@ -56,7 +57,8 @@ CUresult hook_cuOccupancyMaxActiveClusters(int *nr_clusters, CUfunction func,
 	return result;
 }
 
-CUresult hook_cuOccupancyMaxPotentialClusterSize(int *size, CUfunction func, const CUlaunchConfig *config)
+CUresult hook_cuOccupancyMaxPotentialClusterSize(int *size, CUfunction func,
+						 const CUlaunchConfig *config)
 {
 	CUresult result = real_cuOccupancyMaxPotentialClusterSize(size, func, config);
 	const struct device *device = tenant_current_masked_device();
@@ -80,8 +82,8 @@ static CUresult scale_grid(CUresult result, int *min_grid)
 }
 
 CUresult hook_cuOccupancyMaxPotentialBlockSize(int *min_grid, int *block_size, CUfunction func,
-					       CUoccupancyB2DSize shared_of_block, size_t shared_bytes,
-					       int block_size_limit)
+					       CUoccupancyB2DSize shared_of_block,
+					       size_t shared_bytes, int block_size_limit)
 {
 	return scale_grid(real_cuOccupancyMaxPotentialBlockSize(min_grid, block_size, func,
 								shared_of_block, shared_bytes,
@@ -89,13 +91,14 @@ CUresult hook_cuOccupancyMaxPotentialBlockSize(int *min_grid, int *block_size, C
 			  min_grid);
 }
 
-CUresult hook_cuOccupancyMaxPotentialBlockSizeWithFlags(int *min_grid, int *block_size, CUfunction func,
+CUresult hook_cuOccupancyMaxPotentialBlockSizeWithFlags(int *min_grid, int *block_size,
+							CUfunction func,
 							CUoccupancyB2DSize shared_of_block,
 							size_t shared_bytes, int block_size_limit,
 							unsigned int flags)
 {
-	return scale_grid(real_cuOccupancyMaxPotentialBlockSizeWithFlags(min_grid, block_size, func,
-									 shared_of_block, shared_bytes,
-									 block_size_limit, flags),
+	return scale_grid(real_cuOccupancyMaxPotentialBlockSizeWithFlags(
+				  min_grid, block_size, func, shared_of_block, shared_bytes,
+				  block_size_limit, flags),
 			  min_grid);
 }

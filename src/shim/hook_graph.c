@@ -2,9 +2,9 @@
 /*
  * Executable graphs: which one is being uploaded, and how often each was launched.
  *
- * The driver announces a graph's kernel nodes to the descriptor hook when it uploads the graph, in the
- * thread that called cuGraphUpload or made the first launch. Noting the graph in the thread lets the hook
- * give each node its record. Replays pass only through the launch function here.
+ * The driver announces a graph's kernel nodes to the descriptor hook when it uploads the graph, in
+ * the thread that called cuGraphUpload or made the first launch. Noting the graph in the thread
+ * lets the hook give each node its record. Replays pass only through the launch function here.
  *
  * Tested by tests/programs/graphs.c.
  */

@@ -2,11 +2,11 @@
 /*
  * Launch calls: which stream a grid was put on, and whether a cooperative one can be resident.
  *
- * The descriptor hook does not say which stream a launch is for, so the launch functions note it in the
- * thread before they call the driver and clear it after: a grid that comes without a note is the driver's
- * own. Cooperative launches that cannot be resident in the quota are refused here, with the error that
- * the driver gives when they cannot be resident on the GPU: by the time the hook sees the descriptor it
- * is too late to refuse.
+ * The descriptor hook does not say which stream a launch is for, so the launch functions note it in
+ * the thread before they call the driver and clear it after: a grid that comes without a note is
+ * the driver's own. Cooperative launches that cannot be resident in the quota are refused here,
+ * with the error that the driver gives when they cannot be resident on the GPU: by the time the
+ * hook sees the descriptor it is too late to refuse.
  *
  * Tested by tests/programs/where.c, coop.c and clusters.c.
  */
@@ -52,18 +52,18 @@ CUresult hook_cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, uns
 {
 	struct thread_state *t = launch_begin(stream_key(stream));
 
-	return launch_end(t, real_cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, stream, params,
-						 extra));
+	return launch_end(
+		t, real_cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, stream, params, extra));
 }
 
 CUresult hook_cuLaunchKernel_ptsz(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz,
-				  unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
-				  CUstream stream, void **params, void **extra)
+				  unsigned int bx, unsigned int by, unsigned int bz,
+				  unsigned int shared, CUstream stream, void **params, void **extra)
 {
 	struct thread_state *t = launch_begin(stream_key_ptsz(stream));
 
-	return launch_end(t, real_cuLaunchKernel_ptsz(f, gx, gy, gz, bx, by, bz, shared, stream, params,
-						      extra));
+	return launch_end(t, real_cuLaunchKernel_ptsz(f, gx, gy, gz, bx, by, bz, shared, stream,
+						      params, extra));
 }
 
 /* What a cooperative launch asks for. */
@@ -75,8 +75,8 @@ struct gang {
 };
 
 /*
- * 1 when the driver would accept the launch but the quota cannot hold all its blocks at once. Asking the
- * driver for the occupancy costs about a microsecond; cooperative launches are rare.
+ * 1 when the driver would accept the launch but the quota cannot hold all its blocks at once.
+ * Asking the driver for the occupancy costs about a microsecond; cooperative launches are rare.
  */
 static int gang_exceeds_quota(const struct gang *gang)
 {
@@ -85,7 +85,8 @@ static int gang_exceeds_quota(const struct gang *gang)
 
 	if (!device || gang->threads == 0 || gang->threads > 1024)
 		return 0;
-	if (tenant.ops.occupancy_blocks(&per_sm, gang->func, (int)gang->threads, gang->shared_bytes) ||
+	if (tenant.ops.occupancy_blocks(&per_sm, gang->func, (int)gang->threads,
+					gang->shared_bytes) ||
 	    per_sm <= 0)
 		return 0;
 	if (gang->blocks <= (uint64_t)per_sm * device->nr_allowed * device->topo.sms_per_tpc)
@@ -96,7 +97,7 @@ static int gang_exceeds_quota(const struct gang *gang)
 
 static int launch_is_cooperative(const CUlaunchConfig *config)
 {
-	for (unsigned int i = 0; config && config->attrs && i < config->numAttrs; i++) {
+	for (unsigned int i = 0; config->attrs && i < config->numAttrs; i++) {
 		if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE)
 			return config->attrs[i].value.cooperative != 0;
 	}
@@ -105,7 +106,7 @@ static int launch_is_cooperative(const CUlaunchConfig *config)
 
 static int config_exceeds_quota(const CUlaunchConfig *config, CUfunction f)
 {
-	if (!launch_is_cooperative(config))
+	if (!config || !launch_is_cooperative(config))
 		return 0;
 	return gang_exceeds_quota(&(struct gang){
 		.func = f,
@@ -115,7 +116,8 @@ static int config_exceeds_quota(const CUlaunchConfig *config, CUfunction f)
 	});
 }
 
-CUresult hook_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **params, void **extra)
+CUresult hook_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **params,
+			       void **extra)
 {
 	struct thread_state *t = launch_begin(config ? stream_key(config->hStream) : 0);
 
@@ -134,17 +136,18 @@ CUresult hook_cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, 
 	return launch_end(t, real_cuLaunchKernelEx_ptsz(config, f, params, extra));
 }
 
-CUresult hook_cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz,
-					unsigned int bx, unsigned int by, unsigned int bz,
-					unsigned int shared, CUstream stream, void **params)
+CUresult hook_cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned int gy,
+					unsigned int gz, unsigned int bx, unsigned int by,
+					unsigned int bz, unsigned int shared, CUstream stream,
+					void **params)
 {
 	struct gang gang = {f, (uint64_t)gx * gy * gz, (uint64_t)bx * by * bz, shared};
 	struct thread_state *t = launch_begin(stream_key(stream));
 
 	if (gang_exceeds_quota(&gang))
 		return launch_end(t, CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
-	return launch_end(t, real_cuLaunchCooperativeKernel(f, gx, gy, gz, bx, by, bz, shared, stream,
-							    params));
+	return launch_end(t, real_cuLaunchCooperativeKernel(f, gx, gy, gz, bx, by, bz, shared,
+							    stream, params));
 }
 
 CUresult hook_cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gx, unsigned int gy,
@@ -168,7 +171,8 @@ CUresult hook_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *list, uns
 		struct gang gang = {
 			.func = list[i].function,
 			.blocks = (uint64_t)list[i].gridDimX * list[i].gridDimY * list[i].gridDimZ,
-			.threads = (uint64_t)list[i].blockDimX * list[i].blockDimY * list[i].blockDimZ,
+			.threads =
+				(uint64_t)list[i].blockDimX * list[i].blockDimY * list[i].blockDimZ,
 			.shared_bytes = list[i].sharedMemBytes,
 		};
 		if (gang_exceeds_quota(&gang))

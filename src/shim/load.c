@@ -2,12 +2,14 @@
 /*
  * What happens when a program loads libcuda.so.1 and gets us.
  *
- * In order: read the options, find and open the driver, point every entry at it, and only then put our
- * functions in the entries that need them, if a quota or statistics were asked for. Whatever goes wrong,
- * the entries lead to the driver: the program runs as if lithos were not there, with one line of log.
+ * In order: read the options, find and open the driver, point every entry at it, and only then put
+ * our functions in the entries that need them, if a quota or statistics were asked for. Whatever
+ * goes wrong, the entries lead to the driver: the program runs as if lithos were not there, with
+ * one line of log.
  *
- * The library is never unloaded (link option nodelete), because the driver holds pointers into it, and a
- * program that closes libcuda.so.1 expects no more of that than with NVIDIA's, which stays as well.
+ * The library is never unloaded (link option nodelete), because the driver holds pointers into it,
+ * and a program that closes libcuda.so.1 expects no more of that than with NVIDIA's, which stays as
+ * well.
  *
  * Tested by tests/programs/dlopens.c and tests/integration/shim_load.bats.
  */
@@ -22,6 +24,9 @@
 #include "hw/qmd_allow.h"
 #include "shim/slots.h"
 #include "shim/tenant.h"
+
+/* Owner of the ELF note that only shims have (entries.S). */
+#define SHIM_NOTE_OWNER "lithos-shim"
 
 extern void *entry_cuInit __attribute__((visibility("hidden")));
 
@@ -61,15 +66,25 @@ static int driver_path(char *ret_path, size_t size)
 		.self = own_path(),
 		.search_path = options_environment("LD_LIBRARY_PATH"),
 	};
+	int err = tenant.options.sim ? simulator_path(ret_path, size)
+				     : driver_find(&find, ret_path, size);
 
-	if (tenant.options.sim)
-		return simulator_path(ret_path, size);
-	return driver_find(&find, ret_path, size);
+	/* Two shims, or one, that forward to each other would never come to an end. */
+	if (!err && elf_has_note(ret_path, SHIM_NOTE_OWNER) == 1)
+		err = -ELOOP;
+	return err;
+}
+
+static const char *reason_of(int err)
+{
+	if (!err)
+		return dlerror();
+	return err == -ELOOP ? "it is a lithos shim itself" : strerror(-err);
 }
 
 static void *driver_open(void)
 {
-	char path[4096];
+	char path[4096] = "";
 	void *driver = NULL;
 	int err = driver_path(path, sizeof(path));
 
@@ -77,8 +92,7 @@ static void *driver_open(void)
 		driver = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!driver)
 		log_line(NULL, LOG_ERROR, "msg=\"no CUDA driver\" path=\"%s\" reason=\"%s\"",
-			 err ? tenant.options.real_libcuda : path,
-			 err ? strerror(-err) : dlerror());
+			 path[0] ? path : tenant.options.real_libcuda, reason_of(err));
 	return driver;
 }
 
@@ -91,7 +105,8 @@ static void options_load(void)
 	if (problem[0])
 		log_line(NULL, LOG_WARN, "msg=\"option ignored\" problem=\"%s\"", problem);
 	if (qmd_allow_versions(tenant.options.qmd_allow))
-		log_line(NULL, LOG_WARN, "msg=\"unknown descriptor version\" LITHOS_QMD_ALLOW=\"%s\"",
+		log_line(NULL, LOG_WARN,
+			 "msg=\"unknown descriptor version\" LITHOS_QMD_ALLOW=\"%s\"",
 			 tenant.options.qmd_allow);
 }
 

@@ -2,17 +2,18 @@
 /*
  * The launch path: mask and completion record, written into the descriptor.
  *
- * Called by the driver, in the launching thread, for every grid it is about to upload, whatever API or
- * graph it came from. An ordinary grid of the verified version takes the short way: OR the quota's
- * complement into the disable mask, point release 1 at the next record, note the submission. Budget:
- * 150 ns with both (bench_calls); no lock, no allocation, no system call but the vDSO clock.
+ * Called by the driver, in the launching thread, for every grid it is about to upload, whatever API
+ * or graph it came from. An ordinary grid of the verified version takes the short way: OR the
+ * quota's complement into the disable mask, point release 1 at the next record, note the
+ * submission. Budget: 150 ns with both (bench_calls); no lock, no allocation, no system call but
+ * the vDSO clock.
  *
  * Cluster and cooperative grids, and descriptors that already carry a mask, go through sched/fit.h,
- * which guarantees a real TPC and enough of them. Versions other than V04_00 go through the tables, if
- * the user allowed them by name; otherwise the descriptor is left as it is.
+ * which guarantees a real TPC and enough of them. Versions other than V04_00 go through the tables,
+ * if the user allowed them by name; otherwise the descriptor is left as it is.
  *
- * A graph's nodes come through here once, when the graph is uploaded; their records live with the graph
- * (track/execs.h).
+ * A graph's nodes come through here once, when the graph is uploaded; their records live with the
+ * graph (track/execs.h).
  *
  * Tested by tests/integration on the simulated GPU, which obeys what the descriptor says.
  */
@@ -32,6 +33,7 @@
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
+#include "shim/track/rows.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -73,7 +75,8 @@ static void note_fit(struct launch *launch, int fit)
 	}
 }
 
-/* Grids that need a decision. A grid that no set holds for certain is left to the driver's own mask. */
+/* Grids that need a decision. A grid that no set holds for certain is left to the driver's own
+ * mask. */
 static __attribute__((noinline)) void mask_slow(struct launch *launch)
 {
 	const struct device *device = launch->ctx->device;
@@ -114,10 +117,46 @@ static void mask(struct launch *launch)
 	thread_count(STATS_qmd_masked);
 }
 
-static void arm(const struct launch *launch, uint64_t address, uint32_t payload)
+/* A profiler may have taken release 1 of this descriptor; then the last one is ours, if it is free.
+ */
+static __attribute__((noinline)) unsigned int free_release_slow(const struct launch *launch)
+{
+	const struct qmd_layout *layout = qmd_layout_by_name("V04_00");
+	uint64_t is_taken = 1;
+
+	thread_count(STATS_profiler_seen);
+	for (unsigned int release = 1; release <= 2; release++) {
+		if (!qmd_get(layout, launch->event->qmd, QMD_RELEASE_ENABLE, release, &is_taken) &&
+		    !is_taken)
+			return release;
+	}
+	return 0;
+}
+
+/* The release that will write the record; 0 when the descriptor has none left. */
+static unsigned int free_release(const struct launch *launch)
 {
 	if (unlikely(launch->layout != NULL))
-		(void)qmd_arm_release(launch->layout, launch->event->qmd, 1, address, payload);
+		return 1;
+	if (unlikely(!qmd_v04_00_release1_is_free(launch->event->qmd)))
+		return free_release_slow(launch);
+	return 1;
+}
+
+static __attribute__((noinline)) void arm_slow(const struct launch *launch, unsigned int release,
+					       uint64_t address, uint32_t payload)
+{
+	const struct qmd_layout *layout =
+		launch->layout ? launch->layout : qmd_layout_by_name("V04_00");
+
+	(void)qmd_arm_release(layout, launch->event->qmd, release, address, payload);
+}
+
+static void arm(const struct launch *launch, unsigned int release, uint64_t address,
+		uint32_t payload)
+{
+	if (unlikely(launch->layout || release != 1))
+		arm_slow(launch, release, address, payload);
 	else
 		qmd_v04_00_arm_release1(launch->event->qmd, address, payload);
 	thread_count(STATS_records_armed);
@@ -126,7 +165,8 @@ static void arm(const struct launch *launch, uint64_t address, uint32_t payload)
 static void changed_u32(uint32_t *field, uint32_t value)
 {
 	if (__atomic_load_n(field, __ATOMIC_RELAXED) != value)
-		__atomic_store_n(field, value, __ATOMIC_RELAXED);
+		*(volatile uint32_t *)field =
+			value; /* read by another process; a word is never torn */
 }
 
 static void changed_dims(uint32_t field[3], uint32_t x, uint32_t y, uint32_t z)
@@ -179,20 +219,23 @@ static void row_describe(const struct launch *launch, uint32_t row)
 
 	row_shape(launch, kernel);
 	changed_u32(&kernel->tpcs, launch->tpcs);
-	changed_u32(&kernel->flags, __atomic_load_n(&kernel->flags, __ATOMIC_RELAXED) | launch->flags);
+	changed_u32(&kernel->flags,
+		    __atomic_load_n(&kernel->flags, __ATOMIC_RELAXED) | launch->flags);
 }
 
 static __attribute__((noinline)) void record_node(struct launch *launch, struct thread_state *t,
 						  uint32_t row)
 {
+	unsigned int free = free_release(launch);
 	struct node_release release;
 
 	launch->flags |= STATS_KERNEL_GRAPH;
-	if (exec_arm_node(t->exec, &launch->ctx->pool, launch->event->qmd, row, &release)) {
+	if (!free ||
+	    exec_arm_node(t->exec, &launch->ctx->pool, launch->event->qmd, row, &release)) {
 		thread_count(STATS_records_dropped);
 		return;
 	}
-	arm(launch, release.address, release.payload);
+	arm(launch, free, release.address, release.payload);
 }
 
 /* The calling thread's open chunk of this context, a new one if need be; NULL when none is free. */
@@ -212,13 +255,15 @@ static void record_launch(struct launch *launch, struct thread_state *t, uint32_
 {
 	struct record_chunk *chunk = chunk_for(t, launch->ctx);
 	struct launch_note note = {.stream_key = t->stream_key, .kernel = row};
+	unsigned int release = free_release(launch);
 
-	if (unlikely(!chunk)) {
+	if (unlikely(!chunk || !release)) {
 		thread_count(STATS_records_dropped);
+		row_launched(tenant.stats, row, 1); /* as the tracker does with a record */
 		return;
 	}
 	note.submitted_ns = clock_now_ns();
-	arm(launch, chunk_arm(chunk, &note), chunk->generation);
+	arm(launch, release, chunk_arm(chunk, &note), chunk->generation);
 }
 
 static void record(struct launch *launch, struct thread_state *t)
@@ -245,7 +290,8 @@ static __attribute__((noinline)) const struct qmd_layout *layout_slow(const stru
 	if (layout && qmd_may_use(layout))
 		return layout;
 	thread_count(STATS_qmd_unknown_version);
-	log_line(&site, LOG_WARN, "msg=\"launch descriptor version not verified: left alone\" version=%s",
+	log_line(&site, LOG_WARN,
+		 "msg=\"launch descriptor version not verified: left alone\" version=%s",
 		 layout ? layout->name : "unknown");
 	return NULL;
 }

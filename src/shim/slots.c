@@ -2,12 +2,12 @@
 /*
  * One table row a symbol, and the way back from the driver's pointers to our entries.
  *
- * Programs get driver functions in two ways: by the dynamic linker, which finds our exports, and from
- * cuGetProcAddress, which the driver answers. Its answers for (name, version, flags) are always pointers
- * that it also exports under one unique symbol (checked for all 460 names cudart 13 asks for, three
- * versions each, driver 580.159.04), so a map from pointer to row makes legacy, _v2 and _ptsz spellings
- * right without knowing the driver's rules. A pointer outside the map is a function newer than our list:
- * it is handed on as it is.
+ * Programs get driver functions in two ways: by the dynamic linker, which finds our exports, and
+ * from cuGetProcAddress, which the driver answers. Its answers for (name, version, flags) are
+ * always pointers that it also exports under one unique symbol (checked for all 460 names cudart 13
+ * asks for, three versions each, driver 580.159.04), so a map from pointer to row makes legacy, _v2
+ * and _ptsz spellings right without knowing the driver's rules. A pointer outside the map is a
+ * function newer than our list: it is handed on as it is.
  *
  * Tested by tests/programs/procaddr.c on the simulated and the real driver.
  */
@@ -55,14 +55,14 @@ static const struct slot_row slot_rows[] = {
 #undef HOOK
 };
 
-#define NR_ROWS (sizeof(slot_rows) / sizeof(slot_rows[0]))
+#define NR_ROWS   (sizeof(slot_rows) / sizeof(slot_rows[0]))
 #define MAP_SLOTS 2048u /* power of two, at most a third full */
 
 _Static_assert(NR_ROWS * 2 < MAP_SLOTS, "the pointer map needs room");
 
 /* The driver's pointers and their rows, open addressing; written once by slots_resolve. */
 static struct {
-	void *real[NR_ROWS]; /* NULL: this driver lacks it */
+	void *real[NR_ROWS];     /* NULL: this driver lacks it */
 	uint16_t map[MAP_SLOTS]; /* row + 1; 0 = free */
 	void *driver;
 } slots;

@@ -29,8 +29,8 @@ int entry_missing(void);
 void slots_resolve(void *driver);
 
 /*
- * Points the entries of both generations of cuGetProcAddress at ours, so that what it hands out and what
- * the dynamic linker finds are the same functions. Done in every mode.
+ * Points the entries of both generations of cuGetProcAddress at ours, so that what it hands out and
+ * what the dynamic linker finds are the same functions. Done in every mode.
  */
 void slots_install_proc_address(void);
 
@@ -40,7 +40,8 @@ void slots_install_hooks(void);
 /* The driver's function of any symbol of the list, or of one outside it; NULL when it has none. */
 void *slots_real(const char *symbol);
 
-/* Our entry for a pointer that the driver gave for one of its functions; the pointer itself if unknown. */
+/* Our entry for a pointer that the driver gave for one of its functions; the pointer itself if
+ * unknown. */
 void *slots_entry_of(void *real);
 
 #endif

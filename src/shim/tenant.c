@@ -3,13 +3,13 @@
  * Contexts of the process, and what is set up when one appears.
  *
  * Context creation is the one moment at which set-up is harmless: the program waits for the driver
- * anyway, nothing is being captured into a graph, and no kernel of the context has run. So everything a
- * launch needs is made here: the subscription to the launch hook, the topology and quota of the device
- * (device.c), and the registered memory for completion records.
+ * anyway, nothing is being captured into a graph, and no kernel of the context has run. So
+ * everything a launch needs is made here: the subscription to the launch hook, the topology and
+ * quota of the device (device.c), and the registered memory for completion records.
  *
- * Destruction is announced before (no record is armed from then on; what the GPU may still write stays
- * mapped) and after (the memory may serve the next context). The driver reuses context handles, so every
- * change bumps a generation that the launching threads' caches check.
+ * Destruction is announced before (no record is armed from then on; what the GPU may still write
+ * stays mapped) and after (the memory may serve the next context). The driver reuses context
+ * handles, so every change bumps a generation that the launching threads' caches check.
  *
  * Tested by tests/programs/contexts.c and tests/integration.
  */
@@ -35,7 +35,8 @@ struct tenant tenant;
 
 static struct {
 	pthread_mutex_t lock;
-	struct context context[MAX_CONTEXTS]; /* handle atomic, the rest under lock until it is set */
+	struct context
+		context[MAX_CONTEXTS]; /* handle atomic, the rest under lock until it is set */
 	_Atomic uint32_t generation;
 	int hook_tried;
 	int exit_registered;
@@ -60,6 +61,9 @@ int tenant_init(void)
 			 missing);
 		return 0;
 	}
+	/* As early as can be: a profiler that subscribes first would otherwise keep the hook to
+	 * itself. */
+	(void)tools_hook_share(tenant.ops.export_table);
 	return 1;
 }
 
@@ -77,8 +81,10 @@ static int hook_stand_up(void)
 	if (err == -EBUSY)
 		thread_count(STATS_hook_busy);
 	if (err)
-		log_line(NULL, LOG_WARN, "msg=\"launch hook not available: no quota, no statistics\" "
-			 "reason=%s", err == -EBUSY ? "another tool holds it" : "unknown driver");
+		log_line(NULL, LOG_WARN,
+			 "msg=\"launch hook not available: no quota, no statistics\" "
+			 "reason=\"%s\"",
+			 err == -EBUSY ? "another tool holds it" : "unknown driver");
 	return err;
 }
 
@@ -104,6 +110,18 @@ static void stats_start(void)
 		contexts.exit_registered = atexit(tracker_stop) == 0;
 	if (tracker_start(region))
 		tenant.wants_records = 0;
+}
+
+/* What readers of the statistics need to know of the quota: that of the largest GPU in use. */
+static void stats_note_device(const struct device *device)
+{
+	struct stats_header *header = tenant.stats ? &tenant.stats->header : NULL;
+
+	if (!header || header->device_tpcs >= device->topo.nr_tpcs)
+		return;
+	__atomic_store_n(&header->device_tpcs, device->topo.nr_tpcs, __ATOMIC_RELAXED);
+	if (tenant.wants_masks)
+		__atomic_store_n(&header->quota_tpcs, device->nr_allowed, __ATOMIC_RELAXED);
 }
 
 static struct context *context_find_locked(CUcontext handle)
@@ -175,14 +193,19 @@ static void context_add_locked(CUcontext handle, CUdevice device, int is_primary
 {
 	struct context *ctx = context_find_locked(NULL);
 
-	if (!ctx || hook_stand_up())
+	if (!ctx)
 		return;
+	if (hook_stand_up()) {
+		device_leave_alone(device);
+		return;
+	}
 	stats_start();
 	ctx->index = (uint32_t)(ctx - contexts.context);
 	ctx->is_primary = is_primary;
 	ctx->device = device_attach(device);
 	if (!ctx->device)
 		return;
+	stats_note_device(ctx->device);
 	context_records_on(ctx);
 	/* pairs with the acquire in context_find(): the context before its handle */
 	atomic_store_explicit(&ctx->handle, handle, memory_order_release);
@@ -207,7 +230,8 @@ static void context_set_up_locked(struct context *known, CUcontext handle, CUdev
 	(void)tenant.ops.ctx_pop(&popped);
 }
 
-/* A known primary context is handed out again; any other known handle belongs to a context now gone. */
+/* A known primary context is handed out again; any other known handle belongs to a context now
+ * gone. */
 static struct context *context_known_locked(CUcontext handle, CUdevice device, int is_primary)
 {
 	struct context *ctx = context_find_locked(handle);
@@ -289,13 +313,15 @@ void tenant_primary_resetting(CUdevice device)
 	(void)pthread_mutex_unlock(&contexts.lock);
 }
 
-static struct context *context_of_slow(struct thread_state *t, CUcontext handle, uint32_t generation)
+static struct context *context_of_slow(struct thread_state *t, CUcontext handle,
+				       uint32_t generation)
 {
 	struct context *found = NULL;
 
 	for (uint32_t i = 0; i < MAX_CONTEXTS && !found; i++) {
 		/* pairs with the release in context_add_locked() */
-		if (atomic_load_explicit(&contexts.context[i].handle, memory_order_acquire) == handle)
+		if (atomic_load_explicit(&contexts.context[i].handle, memory_order_acquire) ==
+		    handle)
 			found = &contexts.context[i];
 	}
 	t->cached_handle = handle;
@@ -325,32 +351,32 @@ struct device *tenant_current_masked_device(void)
 	return device && device->is_masked ? device : NULL;
 }
 
-static uint32_t pool_collect(struct record_pool *pool, record_read_fn read)
+static void pool_collect(struct record_pool *pool, record_read_fn read)
 {
-	uint32_t outstanding = record_pool_collect(pool, read);
-
+	(void)record_pool_collect(pool, read);
 	for (; pool->nr_lost; pool->nr_lost--)
 		thread_count(STATS_records_lost);
-	return outstanding;
 }
 
 uint32_t tenant_collect(record_read_fn read)
 {
-	uint32_t outstanding = 0;
+	uint32_t nr_graphs;
 
 	(void)pthread_mutex_lock(&contexts.lock);
 	for (uint32_t i = 0; i < MAX_CONTEXTS; i++) {
 		if (contexts.context[i].has_pool)
-			outstanding += pool_collect(&contexts.context[i].pool, read);
+			pool_collect(&contexts.context[i].pool, read);
 	}
+	/* Graphs use the pools' clocks, so under the same lock. */
+	nr_graphs = execs_collect();
 	(void)pthread_mutex_unlock(&contexts.lock);
-	return outstanding;
+	return nr_graphs;
 }
 
 void tenant_after_fork(void)
 {
-	/* The other threads are gone: locks they held are made anew, and no CUDA call works here any more if
-	 * the parent had started the driver. */
+	/* The other threads are gone: locks they held are made anew, and no CUDA call works here
+	 * any more if the parent had started the driver. */
 	(void)pthread_mutex_init(&contexts.lock, NULL);
 	tracker_after_fork();
 	kernels_after_fork();

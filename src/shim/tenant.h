@@ -7,8 +7,9 @@
  *   device      one GPU this process uses: topology, and the TPCs the tenant may use there
  *   context     one CUDA context: its device, and the pool of its completion records
  *
- * Owner: tenant.c. Devices and contexts are added under one lock, at context creation; the descriptor
- * hook reads them without it. A context's slot is reused only after its driver context is gone.
+ * Owner: tenant.c. Devices and contexts are added under one lock, at context creation; the
+ * descriptor hook reads them without it. A context's slot is reused only after its driver context
+ * is gone.
  */
 #ifndef LITHOS_SHIM_TENANT_H
 #define LITHOS_SHIM_TENANT_H
@@ -33,14 +34,14 @@ enum device_state {
 
 struct device {
 	CUdevice handle;
-	_Atomic uint32_t state;        /* enum device_state; release, after the rest */
-	uint32_t is_masked;            /* allowed is less than all */
+	_Atomic uint32_t state; /* enum device_state; release, after the rest */
+	uint32_t is_masked;     /* allowed is less than all */
 	struct topology topo;
-	struct tpcset allowed;         /* the quota's TPCs */
-	uint32_t nr_allowed;           /* TPCs in it */
-	struct tpcset disable;         /* what to OR into the descriptor: everything else */
+	struct tpcset allowed; /* the quota's TPCs */
+	uint32_t nr_allowed;   /* TPCs in it */
+	struct tpcset disable; /* what to OR into the descriptor: everything else */
 	struct sm_limits limits;
-	int cc_major;                  /* where the descriptor's version byte is */
+	int cc_major; /* where the descriptor's version byte is */
 };
 
 struct context {
@@ -48,7 +49,7 @@ struct context {
 	uint32_t index;
 	struct device *device;
 	int is_primary;
-	int has_pool;              /* memory is mapped */
+	int has_pool; /* memory is mapped */
 	_Atomic uint32_t records_on;
 	struct record_pool pool;
 };
@@ -56,8 +57,8 @@ struct context {
 struct tenant {
 	struct options options;
 	struct driver_ops ops;
-	int wants_masks;           /* a quota was given */
-	int wants_records;         /* statistics were asked for */
+	int wants_masks;            /* a quota was given */
+	int wants_records;          /* statistics were asked for */
 	struct stats_region *stats; /* NULL until the first context, and without statistics */
 };
 
@@ -83,10 +84,11 @@ void tenant_primary_resetting(CUdevice device);
 /* The context's record, or NULL when it is not ours; the calling thread's cache answers mostly. */
 struct context *tenant_context_of(struct thread_state *t, CUcontext handle);
 
-/* The device of the calling thread's current context, when launches on it are confined; else NULL. */
+/* The device of the calling thread's current context, when launches on it are confined; else NULL.
+ */
 struct device *tenant_current_masked_device(void);
 
-/* Tracker: reads all contexts' records. Returns the number outstanding. */
+/* Tracker: reads all contexts' records and graphs. Returns how many graphs were launched. */
 uint32_t tenant_collect(record_read_fn read);
 
 void tenant_after_fork(void);

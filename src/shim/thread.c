@@ -2,13 +2,14 @@
 /*
  * Per-thread state: a pool of structs, a thread-local pointer, a destructor.
  *
- * The thread-local variable is one pointer in the initial-exec model, because a library that is opened
- * late has only the loader's small static reserve for it, and because it must cost one load. States are
- * taken from mapped slabs and never unmapped: the tracker walks all of them without a lock, and a state
- * whose thread ended waits on a free list, its counters still counting towards the totals.
+ * The thread-local variable is one pointer in the initial-exec model, because a library that is
+ * opened late has only the loader's small static reserve for it, and because it must cost one load.
+ * States are taken from mapped slabs and never unmapped: the tracker walks all of them without a
+ * lock, and a state whose thread ended waits on a free list, its counters still counting towards
+ * the totals.
  *
- * What it does badly: a process with thousands of launching threads keeps their states (5 KiB each).
- * Tested by tests/unit/thread_pool.c and the 64-thread programs.
+ * What it does badly: a process with thousands of launching threads keeps their states (5 KiB
+ * each). Tested by tests/unit/thread_pool.c and the 64-thread programs.
  */
 #include "shim/thread.h"
 
@@ -19,19 +20,20 @@
 #include "shim/track/records.h"
 
 #define SLAB_THREADS 64u
-#define MAX_SLABS 256u
+#define MAX_SLABS    256u
 
 static struct thread_state sentinel; /* never written: thread_self() leaves it for a real one */
 static struct thread_state spare = {.is_spare = 1}; /* for threads for whom no memory was left */
 
-static _Thread_local struct thread_state *self __attribute__((tls_model("initial-exec"))) = &sentinel;
+static _Thread_local struct thread_state *self __attribute__((tls_model("initial-exec"))) =
+	&sentinel;
 
 static struct {
 	pthread_mutex_t lock;
 	pthread_once_t once;
 	pthread_key_t key;
 	int has_key;
-	struct thread_state *free;                   /* under lock */
+	struct thread_state *free;                      /* under lock */
 	_Atomic(struct thread_state *) slab[MAX_SLABS]; /* set once, read without lock */
 	_Atomic uint32_t nr_slabs;
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT};
@@ -126,7 +128,8 @@ uint64_t thread_total(enum stats_counter counter)
 		struct thread_state *slab =
 			atomic_load_explicit(&pool.slab[i], memory_order_relaxed);
 		for (uint32_t k = 0; k < SLAB_THREADS; k++)
-			sum += atomic_load_explicit(&slab[k].counter[counter], memory_order_relaxed);
+			sum += atomic_load_explicit(&slab[k].counter[counter],
+						    memory_order_relaxed);
 	}
 	return sum;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a launching thread owns: where it is in a launch, its open record chunks, its caches, its counters.
+ * What a launching thread owns: where it is in a launch, its open record chunks, its caches, its
+ * counters.
  *
- * One struct a thread, from a pool that is never unmapped. The thread writes, without atomics' cost; the
- * tracker reads counters at leisure (relaxed). A thread that never launched points at a constant empty
- * sentinel, so the hot path has no "initialised?" test beyond one compare that it needs anyway.
+ * One struct a thread, from a pool that is never unmapped. The thread writes, without atomics'
+ * cost; the tracker reads counters at leisure (relaxed). A thread that never launched points at a
+ * constant empty sentinel, so the hot path has no "initialised?" test beyond one compare that it
+ * needs anyway.
  */
 #ifndef LITHOS_SHIM_THREAD_H
 #define LITHOS_SHIM_THREAD_H
@@ -15,7 +17,7 @@
 #include "base/stats_file.h"
 #include "shim/cuda_api.h"
 
-#define MAX_CONTEXTS 32u
+#define MAX_CONTEXTS       32u
 #define KERNEL_CACHE_SLOTS 256u
 
 struct context;
@@ -24,9 +26,9 @@ struct exec;
 
 struct thread_state {
 	/* The launch the thread is in, set by the launch hooks, read by the descriptor hook. */
-	uint64_t stream_key;  /* 0 = the launch came by another way */
-	struct exec *exec;    /* the executable graph being uploaded or launched, or NULL */
-	int is_spare;         /* shared by threads without a state of their own: takes no records */
+	uint64_t stream_key; /* 0 = the launch came by another way */
+	struct exec *exec;   /* the executable graph being uploaded or launched, or NULL */
+	int is_spare;        /* shared by threads without a state of their own: takes no records */
 
 	/* Last context of a descriptor; valid while generation matches contexts_generation. */
 	CUcontext cached_handle;
@@ -47,7 +49,7 @@ struct thread_state {
 	struct record_chunk *chunk[MAX_CONTEXTS]; /* open chunk by context index, or NULL */
 
 	_Atomic uint64_t counter[STATS_NR_COUNTERS]; /* single writer: the thread */
-	struct thread_state *next_free;     /* pool list, under the pool's lock */
+	struct thread_state *next_free;              /* pool list, under the pool's lock */
 };
 
 /* The calling thread's state; never NULL. Allocation fails softly: a shared spare is used then. */

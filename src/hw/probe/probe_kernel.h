@@ -20,9 +20,9 @@ struct probe_edit {
 	uint64_t release_address; /* 0: no record */
 	uint32_t release_payload;
 	int cc_major;
-	uint32_t nr_calls;        /* events seen */
+	uint32_t nr_calls; /* events seen */
 	uint32_t qmd_version;
-	int error;                /* -ENOTSUP: a version that may not be used */
+	int error; /* -ENOTSUP: a version that may not be used */
 };
 
 struct probe_kernel {
@@ -39,11 +39,13 @@ struct probe_kernel {
 int probe_kernel_open(const struct driver_ops *ops, CUdevice device, struct probe_kernel *kernel);
 void probe_kernel_close(struct probe_kernel *kernel);
 
-/* Launches `blocks` one-warp blocks that store to `out`, with this edit. 0, -EIO, or edit->error. */
-int probe_launch(const struct probe_kernel *kernel, CUfunction func, CUdeviceptr out, uint32_t blocks,
-		 struct probe_edit *edit);
+/* Launches `blocks` one-warp blocks that store to `out`, with this edit. 0, -EIO, or edit->error.
+ */
+int probe_launch(const struct probe_kernel *kernel, CUfunction func, CUdeviceptr out,
+		 uint32_t blocks, struct probe_edit *edit);
 
-/* As probe_launch with `where`, in clusters; -ENOTSUP when the device or driver refuses the size. */
+/* As probe_launch with `where`, in clusters; -ENOTSUP when the device or driver refuses the size.
+ */
 int probe_launch_clusters(const struct probe_kernel *kernel, CUdeviceptr out, uint32_t blocks,
 			  uint32_t cluster, struct probe_edit *edit);
 

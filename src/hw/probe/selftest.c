@@ -2,12 +2,14 @@
 /*
  * The proof, on this machine, that a mask is obeyed and a record is written.
  *
- * A restricted grid of several waves must run on the allowed SMs only, and its record must arrive in
- * host memory with a plausible timestamp; twice, so that the timestamps can be compared. The mask is the
- * first GPC of the probed topology, or its first TPC when it has no GPC, so it always names real TPCs.
+ * A restricted grid of several waves must run on the allowed SMs only, and its record must arrive
+ * in host memory with a plausible timestamp; twice, so that the timestamps can be compared. The
+ * mask is the first GPC of the probed topology, or its first TPC when it has no GPC, so it always
+ * names real TPCs.
  *
- * Run when a topology was just probed, and by `lithos doctor`. What it does not prove: that every other
- * kernel's descriptor has the same fields; the version byte is checked at every launch for that.
+ * Run when a topology was just probed, and by `lithos doctor`. What it does not prove: that every
+ * other kernel's descriptor has the same fields; the version byte is checked at every launch for
+ * that.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -21,8 +23,8 @@
 #include "hw/topology.h"
 
 #define TEST_BLOCKS 528u
-#define PAGE_BYTES 4096u
-#define PAYLOAD 0x11740500u
+#define PAGE_BYTES  4096u
+#define PAYLOAD     0x11740500u
 
 struct selftest_record {
 	_Atomic uint32_t payload;
@@ -135,8 +137,8 @@ static int selftest_open(struct selftest *test, CUdevice device)
 
 	if (err)
 		return err;
-	test->record = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			    0);
+	test->record =
+		mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (test->record == MAP_FAILED) {
 		test->record = NULL;
 		return -ENOMEM;

@@ -2,17 +2,18 @@
 /*
  * The topology probe.
  *
- * Problem: which mask bit is which TPC differs from chip to chip, and a mask that leaves no TPC hangs
- * the GPU. Idea: never enable what might not exist. Each of the 128 bits is disabled alone, a grid of
- * three one-block-per-SM waves records where its blocks ran, and the SMs that are missing compared with
- * an unmasked grid are the bit's TPC. At least all TPCs but one are always there, so the probe cannot
- * hang, whatever the chip. Then clusters of 16, 8 and 4 blocks are launched and the SMs of each cluster
- * noted: they share a GPC. topo_build.c turns both into a topology and rejects contradictions, which is
- * also the proof that the hardware obeys the mask at all.
+ * Problem: which mask bit is which TPC differs from chip to chip, and a mask that leaves no TPC
+ * hangs the GPU. Idea: never enable what might not exist. Each of the 128 bits is disabled alone, a
+ * grid of three one-block-per-SM waves records where its blocks ran, and the SMs that are missing
+ * compared with an unmasked grid are the bit's TPC. At least all TPCs but one are always there, so
+ * the probe cannot hang, whatever the chip. Then clusters of 16, 8, 6 and 4 blocks are launched and
+ * the SMs of each cluster noted: they share a GPC (several sizes, so that no TPC of a GPC is always
+ * left out). topo_build.c turns both into a topology and rejects contradictions, which is also the
+ * proof that the hardware obeys the mask at all.
  *
- * Cost on an H200: 1.6 ms for the 129 grids, plus the compilation of the kernel. What it does badly: an
- * SM that another process keeps busy for the whole launch looks disabled; the result is then rejected
- * and the probe repeated, and fails after three tries.
+ * Cost on an H200: 1.6 ms for the 129 grids, plus the compilation of the kernel. What it does
+ * badly: an SM that another process keeps busy for the whole launch looks disabled; the result is
+ * then rejected and the probe repeated, and fails after three tries.
  *
  * Tested by tests/integration/topo_probe.c on simulated chips, and on hardware by `lithos doctor`.
  */
@@ -28,12 +29,12 @@
 #include "hw/topo_build.h"
 #include "hw/topology.h"
 
-#define NR_TRIES 3
-#define WAVES 3u
-#define ROW_WORDS TOPOLOGY_MAX_SMS
-#define NR_ROWS (TPCSET_BITS + 1u) /* one a bit, one with nothing disabled */
+#define NR_TRIES       3
+#define WAVES          3u
+#define ROW_WORDS      TOPOLOGY_MAX_SMS
+#define NR_ROWS        (TPCSET_BITS + 1u) /* one a bit, one with nothing disabled */
 #define CLUSTER_BLOCKS 2048u
-#define MAX_EDGES (3u * CLUSTER_BLOCKS)
+#define MAX_EDGES      ((size_t)4 * CLUSTER_BLOCKS)
 
 /* Everything one try needs; about 600 KiB, on the heap. */
 struct probe {
@@ -136,7 +137,7 @@ static int run_clusters(struct probe *probe, uint32_t cluster)
 
 static int probe_try(struct probe *probe, struct topology *ret_topo)
 {
-	static const uint32_t cluster_sizes[] = {16, 8, 4};
+	static const uint32_t cluster_sizes[] = {16, 8, 6, 4};
 	int err = run_rows(probe);
 
 	if (err)

@@ -2,19 +2,21 @@
 /*
  * Sampling the records of graph nodes.
  *
- * Problem: replays do not pass through any hook but the launch of the graph, and each replay overwrites
- * the nodes' records. Idea: the order in which a graph's kernels end is learned from a pass in which all
- * nodes have a timestamp; from then on, a kernel's time is its end minus the end of the kernel before it
- * in that order, and it counts only when both ends are newer than at the last pass and in order. A pass
- * that looks in the middle of a replay thus loses one kernel's sample at the seam, and mixes nothing.
+ * Problem: replays do not pass through any hook but the launch of the graph, and each replay
+ * overwrites the nodes' records. Idea: the order in which a graph's kernels end is learned from a
+ * pass in which all nodes have a timestamp; from then on, a kernel's time is its end minus the end
+ * of the kernel before it in that order, and it counts only when both ends are newer than at the
+ * last pass and in order. A pass that looks in the middle of a replay thus loses one kernel's
+ * sample at the seam, and mixes nothing.
  *
- * What it does badly: branches of a graph that run side by side are timed as if one after the other, so
- * a kernel's time may be too short, never too long; replays that follow one another faster than the
- * tracker looks are sampled, not summed (the reader scales by launches). The first kernel of a replay is
- * timed from its submission, when the GPU's clock is known and the graph had been idle.
+ * What it does badly: branches of a graph that run side by side are timed as if one after the
+ * other, so a kernel's time may be too short, never too long; replays that follow one another
+ * faster than the tracker looks are sampled, not summed (the reader scales by launches). The first
+ * kernel of a replay is timed from its submission, when the GPU's clock is known and the graph had
+ * been idle.
  *
- * Locks: table.lock guards the list and, through exec->lock, the nodes; the tracker takes both, launches
- * only bump counters. Tested by tests/integration/graph_stats.c on the simulated GPU.
+ * Locks: table.lock guards the list and, through exec->lock, the nodes; the tracker takes both,
+ * launches only bump counters. Tested by tests/integration/graph_stats.c on the simulated GPU.
  */
 #include "shim/track/execs.h"
 
@@ -39,25 +41,25 @@
 struct node {
 	const void *key;
 	struct record_pool *pool;
-	uint32_t index;   /* of the record, among the pool's node records */
+	uint32_t index; /* of the record, among the pool's node records */
 	uint32_t payload;
 	uint32_t kernel;
-	uint64_t end_ns;  /* last one sampled, GPU clock */
-	uint64_t now_ns;  /* scratch of a pass */
+	uint64_t end_ns; /* last one sampled, GPU clock */
+	uint64_t now_ns; /* scratch of a pass */
 };
 
 struct exec {
 	CUgraphExec handle;
-	struct exec *next;            /* in its bucket, under table.lock */
+	struct exec *next; /* in its bucket, under table.lock */
 	_Atomic uint64_t nr_launches;
 	_Atomic uint64_t submitted_ns; /* latest launch */
-	uint64_t nr_collected;        /* launches the tracker has accounted for */
-	pthread_mutex_t lock;         /* guards the nodes */
-	struct node *node;            /* sorted by end once in_order */
+	uint64_t nr_collected;         /* launches the tracker has accounted for */
+	pthread_mutex_t lock;          /* guards the nodes */
+	struct node *node;             /* sorted by end once in_order */
 	uint32_t nr_nodes;
 	uint32_t nr_allocated;
 	int in_order;
-	uint64_t nr_since_idle;       /* launches since a pass that found all replays finished */
+	uint64_t nr_since_idle; /* launches since a pass that found all replays finished */
 };
 
 static struct {
@@ -105,8 +107,8 @@ struct exec *exec_of(struct thread_state *t, CUgraphExec handle)
 {
 	uint32_t generation = atomic_load_explicit(&table.generation, memory_order_relaxed);
 
-	if (__builtin_expect(t->cached_exec_handle == handle &&
-				     t->cached_exec_generation == generation, 1))
+	if (__builtin_expect(
+		    t->cached_exec_handle == handle && t->cached_exec_generation == generation, 1))
 		return t->cached_exec;
 	return exec_of_slow(t, handle, generation);
 }
@@ -156,9 +158,9 @@ int exec_arm_node(struct exec *exec, struct record_pool *pool, const void *key, 
 		node->kernel = kernel;
 		node->payload = __atomic_add_fetch(&table.payload, 1, __ATOMIC_RELAXED);
 		ret_release->payload = node->payload;
-		ret_release->address = pool->device_address +
-				       (POOL_CHUNKS * CHUNK_RECORDS + node->index) *
-					       sizeof(struct record);
+		ret_release->address =
+			pool->device_address +
+			(POOL_CHUNKS * CHUNK_RECORDS + node->index) * sizeof(struct record);
 	}
 	(void)pthread_mutex_unlock(&exec->lock);
 	return node ? 0 : -ENOSPC;
@@ -230,8 +232,8 @@ static int nodes_look(struct exec *exec)
 }
 
 /*
- * The first kernel of a replay starts at its submission if the graph was idle by then: exactly one launch
- * since a pass that found every replay finished.
+ * The first kernel of a replay starts at its submission if the graph was idle by then: exactly one
+ * launch since a pass that found every replay finished.
  */
 static void first_node_sample(struct exec *exec)
 {
@@ -239,7 +241,8 @@ static void first_node_sample(struct exec *exec)
 	uint64_t submitted = atomic_load_explicit(&exec->submitted_ns, memory_order_relaxed);
 	uint64_t end_cpu;
 
-	if (exec->nr_since_idle != 1 || clock_sync_to_cpu(&node->pool->sync, node->now_ns, &end_cpu))
+	if (exec->nr_since_idle != 1 ||
+	    clock_sync_to_cpu(&node->pool->sync, node->now_ns, &end_cpu))
 		return;
 	if (time_before(submitted, end_cpu))
 		row_timed(table.region, node->kernel, end_cpu - submitted);
@@ -314,9 +317,12 @@ static void exec_drop_pool(struct exec *exec, const struct record_pool *pool)
 	uint32_t kept = 0;
 
 	(void)pthread_mutex_lock(&exec->lock);
+	(void)exec_account_launches(exec);
 	for (uint32_t i = 0; i < exec->nr_nodes; i++) {
 		if (exec->node[i].pool != pool)
 			exec->node[kept++] = exec->node[i];
+		else
+			record_node_give(exec->node[i].pool, exec->node[i].index);
 	}
 	exec->nr_nodes = kept;
 	(void)pthread_mutex_unlock(&exec->lock);

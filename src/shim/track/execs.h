@@ -2,9 +2,9 @@
 /*
  * Executable graphs: their nodes' records, and how often they were launched.
  *
- * A node's descriptor is edited once, when its graph is uploaded, and used again by every replay: so a
- * node has one record for life, written anew by each replay, and the tracker samples it. Launches are
- * counted per graph; a kernel's launches are its nodes times the graph's launches.
+ * A node's descriptor is edited once, when its graph is uploaded, and used again by every replay:
+ * so a node has one record for life, written anew by each replay, and the tracker samples it.
+ * Launches are counted per graph; a kernel's launches are its nodes times the graph's launches.
  */
 #ifndef LITHOS_SHIM_TRACK_EXECS_H
 #define LITHOS_SHIM_TRACK_EXECS_H

@@ -2,14 +2,15 @@
 /*
  * From kernel handle to row of the statistics, in a few nanoseconds.
  *
- * Every launch needs its row, and eager programs launch some hundred different kernels. Each thread has
- * a direct-mapped cache by handle; a miss takes the lock, looks the handle up in a table, and on the
- * first sight of a handle asks the driver for its name and looks for a row of that name. Names longer
- * than a row's field are cut, so kernels that differ only behind 255 characters share a row.
+ * Every launch needs its row, and eager programs launch some hundred different kernels. Each thread
+ * has a direct-mapped cache by handle; a miss takes the lock, looks the handle up in a table, and
+ * on the first sight of a handle asks the driver for its name and looks for a row of that name.
+ * Names longer than a row's field are cut, so kernels that differ only behind 255 characters share
+ * a row.
  *
- * Unloading a module bumps a generation; threads see it at their next launch and clear their caches. A
- * launch in flight on another thread while its module is unloaded is the program's bug with or without
- * lithos; it may then count for the wrong row.
+ * Unloading a module bumps a generation; threads see it at their next launch and clear their
+ * caches. A launch in flight on another thread while its module is unloaded is the program's bug
+ * with or without lithos; it may then count for the wrong row.
  *
  * Tested by tests/unit/kernels_table.c.
  */
@@ -25,7 +26,7 @@
 #include "shim/thread.h"
 
 #define HANDLE_SLOTS 16384u /* power of two; twice what the table can name, and more */
-#define NAME_SLOTS 8192u
+#define NAME_SLOTS   8192u
 
 static struct {
 	pthread_mutex_t lock;
@@ -50,7 +51,7 @@ static uint32_t hash_name(const char *name)
 {
 	uint32_t h = 2166136261u; /* FNV-1a */
 
-	for (uint32_t i = 0; name[i] && i < STATS_NAME_BYTES - 1; i++)
+	for (uint32_t i = 0; i < STATS_NAME_BYTES - 1 && name[i]; i++)
 		h = (h ^ (uint8_t)name[i]) * 16777619u;
 	return h;
 }
@@ -126,7 +127,7 @@ static uint32_t kernels_row_slow(CUfunction func)
 
 	(void)pthread_mutex_lock(&table.lock);
 	at = handle_place_locked(func);
-	known = table.handle[at].func == func;
+	known = func && table.handle[at].func == func;
 	if (known)
 		row = table.handle[at].row;
 	(void)pthread_mutex_unlock(&table.lock);
@@ -145,7 +146,8 @@ uint32_t kernels_row(struct thread_state *t, CUfunction func)
 	uint32_t slot = hash_pointer(func) % KERNEL_CACHE_SLOTS;
 
 	if (__builtin_expect(t->kernel_generation != generation, 0)) {
-		memset(t->kernel_cache, 0, sizeof(t->kernel_cache));
+		/* All ones: no launch has that handle, but one may have none. */
+		memset(t->kernel_cache, 0xff, sizeof(t->kernel_cache));
 		t->kernel_generation = generation;
 	}
 	if (__builtin_expect(t->kernel_cache[slot].func != func, 0)) {

@@ -2,16 +2,16 @@
 /*
  * The record pool: arming without contention, reading without CUDA calls.
  *
- * A launching thread owns a chunk of 64 records, so arming touches no shared line but the records' own
- * notes; only every 64th launch takes a chunk with one compare-and-swap. The tracker walks the chunks
- * from the one after the hint, which is where the oldest ones are, because chunks are handed out in
- * rising order; so records of one stream are read in the order of their launches, except across a
- * wrap of the hint, where a kernel may be given the time of its predecessor as well (bounded by one
- * chunk per thread and wrap).
+ * A launching thread owns a chunk of 64 records, so arming touches no shared line but the records'
+ * own notes; only every 64th launch takes a chunk with one compare-and-swap. The tracker walks the
+ * chunks from the one after the hint, which is where the oldest ones are, because chunks are handed
+ * out in rising order; so records of one stream are read in the order of their launches, except
+ * across a wrap of the hint, where a kernel may be given the time of its predecessor as well
+ * (bounded by one chunk per thread and wrap).
  *
- * A record counts as written when its payload is the chunk's generation and its timestamp is not zero:
- * both words come in one 16-byte write on the hardware seen, but nothing promises that, and the
- * timestamps of the previous life are cleared when the chunk is freed.
+ * A record counts as written when its payload is the chunk's generation and its timestamp is not
+ * zero: both words come in one 16-byte write on the hardware seen, but nothing promises that, and
+ * the timestamps of the previous life are cleared when the chunk is freed.
  *
  * Costs: 64 K records of 16 bytes in registered memory and 24 bytes of note each. Tested by
  * tests/unit/records_pool.c, with a thread in the GPU's place.
@@ -73,8 +73,9 @@ static int chunk_try_open(struct record_pool *pool, uint32_t index)
 		return 0;
 	chunk->state = &pool->state[index];
 	chunk->epoch = atomic_load_explicit(&pool->epoch, memory_order_relaxed);
-	chunk->record = &pool->memory[index * CHUNK_RECORDS];
-	chunk->device_base = pool->device_address + index * CHUNK_RECORDS * sizeof(struct record);
+	chunk->record = &pool->memory[(size_t)index * CHUNK_RECORDS];
+	chunk->device_base =
+		pool->device_address + (uint64_t)index * CHUNK_RECORDS * sizeof(struct record);
 	if (++chunk->generation == 0)
 		chunk->generation = 1;
 	return 1;

@@ -4,15 +4,16 @@
  *
  * Glossary
  *   record  {payload, 0, timestamp}: written by the descriptor's release 1 (hw/qmd.h)
- *   chunk   64 records and what the host must remember of their launches; owned by one thread while open
+ *   chunk   64 records and what the host must remember of their launches; owned by one thread
+ *           while open
  *   pool    the chunks of one context, in host memory that is registered with that context
  *
- * Life of a chunk: FREE -> OPEN (taken by a thread, which arms records one after the other) -> CLOSED
- * (full, or its thread ended or moved on) -> FREE (by the tracker, when every armed record was read).
- * A launch never waits: without a free chunk it goes without a record, and is counted.
+ * Life of a chunk: FREE -> OPEN (taken by a thread, which arms records one after the other) ->
+ * CLOSED (full, or its thread ended or moved on) -> FREE (by the tracker, when every armed record
+ * was read). A launch never waits: without a free chunk it goes without a record, and is counted.
  *
- * The pool's memory is mapped by us and only registered with the driver, so the tracker may read it also
- * after the context was destroyed.
+ * The pool's memory is mapped by us and only registered with the driver, so the tracker may read it
+ * also after the context was destroyed.
  */
 #ifndef LITHOS_SHIM_TRACK_RECORDS_H
 #define LITHOS_SHIM_TRACK_RECORDS_H
@@ -23,8 +24,8 @@
 #include "base/clock_sync.h"
 
 #define CHUNK_RECORDS 64u
-#define POOL_CHUNKS 1024u
-#define POOL_NODES 32768u /* records of graph nodes, which live as long as their graph */
+#define POOL_CHUNKS   1024u
+#define POOL_NODES    32768u /* records of graph nodes, which live as long as their graph */
 
 struct record {
 	_Atomic uint32_t payload; /* written by the GPU after, or together with, the timestamp */
@@ -41,26 +42,31 @@ struct launch_note {
 	uint32_t reserved;
 };
 
-enum chunk_state { CHUNK_FREE, CHUNK_OPEN, CHUNK_CLOSED };
+enum chunk_state {
+	CHUNK_FREE,
+	CHUNK_OPEN,
+	CHUNK_CLOSED
+};
 
 struct record_chunk {
 	_Alignas(64) _Atomic uint32_t nr_armed; /* by the owner thread; release, after the note */
-	uint32_t generation;                 /* payload of this life's records; never 0 */
-	uint32_t epoch;                      /* of the pool when it was opened */
-	uint64_t device_base;                /* GPU address of record 0 */
-	struct record *record;               /* [CHUNK_RECORDS], in the registered memory */
+	uint32_t generation;                    /* payload of this life's records; never 0 */
+	uint32_t epoch;                         /* of the pool when it was opened */
+	uint64_t device_base;                   /* GPU address of record 0 */
+	struct record *record;                  /* [CHUNK_RECORDS], in the registered memory */
 	struct launch_note note[CHUNK_RECORDS];
-	_Atomic uint32_t *state;             /* enum chunk_state, in the pool's compact array */
-	uint64_t read_mask;                  /* tracker's: records already read */
+	_Atomic uint32_t *state; /* enum chunk_state, in the pool's compact array */
+	uint64_t read_mask;      /* tracker's: records already read */
 };
 
 struct record_pool {
 	struct record *memory; /* chunk records, then node records */
 	uint64_t device_address;
-	_Atomic uint32_t epoch;     /* bumped when the context goes: older chunks take no more launches */
-	struct record_chunk *chunk; /* [POOL_CHUNKS] */
+	_Atomic uint32_t
+		epoch; /* bumped when the context goes: older chunks take no more launches */
+	struct record_chunk *chunk;          /* [POOL_CHUNKS] */
 	_Atomic uint32_t state[POOL_CHUNKS]; /* apart from the chunks: the tracker reads them all */
-	_Atomic uint32_t hint;      /* where to look for a free chunk */
+	_Atomic uint32_t hint;               /* where to look for a free chunk */
 	_Atomic uint8_t node_taken[POOL_NODES];
 	_Atomic uint32_t node_hint;
 	uint64_t nr_lost;       /* records of gone contexts that were never written; tracker's */
@@ -74,8 +80,8 @@ uint64_t record_pool_bytes(void);
 void record_pool_free(struct record_pool *pool);
 
 /*
- * The context is gone: what was not written never will be. The memory stays for the slot's next context,
- * whose registration sets device_address anew.
+ * The context is gone: what was not written never will be. The memory stays for the slot's next
+ * context, whose registration sets device_address anew.
  */
 void record_pool_retire(struct record_pool *pool);
 
@@ -114,8 +120,8 @@ void record_node_give(struct record_pool *pool, uint32_t index);
 typedef void (*record_read_fn)(void *pool, const struct launch_note *note, uint64_t end_ns);
 
 /*
- * Reads what has completed in every chunk, oldest first, and frees chunks that are done. Returns how many
- * records are still outstanding. Tracker thread only.
+ * Reads what has completed in every chunk, oldest first, and frees chunks that are done. Returns
+ * how many records are still outstanding. Tracker thread only.
  */
 uint32_t record_pool_collect(struct record_pool *pool, record_read_fn read);
 

@@ -2,8 +2,9 @@
 /*
  * Updates of one kernel's row in the statistics file.
  *
- * Rows are updated by the tracker, and by a thread that destroys a graph; so with relaxed atomics. The
- * reader, in another process, takes a row as it finds it: totals may be one launch ahead of histograms.
+ * Rows are updated by the tracker, and by a thread that destroys a graph; so with relaxed atomics.
+ * The reader, in another process, takes a row as it finds it: totals may be one launch ahead of
+ * histograms.
  */
 #ifndef LITHOS_SHIM_TRACK_ROWS_H
 #define LITHOS_SHIM_TRACK_ROWS_H

@@ -2,20 +2,20 @@
 /*
  * From completion records to durations.
  *
- * A record says when a grid ended, on the GPU's clock; nothing says when it began. On one stream grids
- * run one after the other, so a grid's time is its end minus the end of the one before it, unless it was
- * submitted later than that: then from its submission, which is on the CPU's clock. The offset of the
- * two clocks is estimated from the records themselves (base/clock_sync.h): a record cannot have been
- * written before its launch was submitted, nor after it was seen.
+ * A record says when a grid ended, on the GPU's clock; nothing says when it began. On one stream
+ * grids run one after the other, so a grid's time is its end minus the end of the one before it,
+ * unless it was submitted later than that: then from its submission, which is on the CPU's clock.
+ * The offset of the two clocks is estimated from the records themselves (base/clock_sync.h): a
+ * record cannot have been written before its launch was submitted, nor after it was seen.
  *
- * What it does badly: a kernel on an idle stream is charged the launch latency (a few us), and grids that
- * overlap by programmatic launch share their time by their ends.
+ * What it does badly: a kernel on an idle stream is charged the launch latency (a few us), and
+ * grids that overlap by programmatic launch share their time by their ends.
  *
- * Example: submitted at CPU 100.0 us; the stream's last grid ended at 97 us: the GPU's end of 112.5 us
- * gives 12.5 us. Submitted at 100.0 behind a grid that ended at 110.0: 2.5 us.
+ * Example: submitted at CPU 100.0 us; the stream's last grid ended at 97 us: the GPU's end of 112.5
+ * us gives 12.5 us. Submitted at 100.0 behind a grid that ended at 110.0: 2.5 us.
  *
- * Streams are told apart by a hash; two that share a slot only make each other's times shorter. Tested by
- * tests/unit/tracker_durations.c and the statistics tests on the simulated GPU.
+ * Streams are told apart by a hash; two that share a slot only make each other's times shorter.
+ * Tested by tests/unit/tracker_durations.c and the statistics tests on the simulated GPU.
  */
 #include "shim/track/tracker.h"
 
@@ -33,13 +33,12 @@
 #include "base/clock_sync.h"
 #include "base/stats_file.h"
 #include "shim/tenant.h"
-#include "shim/track/execs.h"
 #include "shim/track/rows.h"
 
 #define STREAM_SLOTS 4096u
 #define PAUSE_MIN_NS 200000u
 #define PAUSE_MAX_NS 20000000u
-#define STACK_BYTES (512u * 1024)
+#define STACK_BYTES  ((size_t)512 * 1024)
 
 static struct {
 	pthread_mutex_t lock; /* start and stop */
@@ -47,8 +46,8 @@ static struct {
 	int is_running;
 	_Atomic uint32_t must_stop;
 	struct stats_region *region;
-	uint64_t stream_end_ns[STREAM_SLOTS];  /* GPU clock, last end by hash of the stream */
-	uint32_t nr_read;                      /* in this pass */
+	uint64_t stream_end_ns[STREAM_SLOTS]; /* GPU clock, last end by hash of the stream */
+	_Atomic uint32_t nr_read;             /* since the last pass */
 } tracker = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static uint64_t *stream_end_of(uint64_t key)
@@ -72,13 +71,14 @@ static uint64_t duration_of(const struct clock_sync *sync, const struct launch_n
 	return time_before(note->submitted_ns, end_cpu) ? end_cpu - note->submitted_ns : 0;
 }
 
-void tracker_read(void *cookie, const struct launch_note *note, uint64_t end_ns)
+void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 {
-	struct record_pool *pool = cookie;
+	struct record_pool *pool = of;
 	uint64_t *stream_end = stream_end_of(note->stream_key);
 	uint64_t duration = 0;
 
-	/* The time is taken after the record was seen: it must not be earlier than the GPU's write. */
+	/* The time is taken after the record was seen: it must not be earlier than the GPU's write.
+	 */
 	clock_sync_observe(&pool->sync, end_ns, note->submitted_ns, clock_now_ns());
 	if (*stream_end < end_ns)
 		duration = duration_of(&pool->sync, note, end_ns, *stream_end);
@@ -87,7 +87,7 @@ void tracker_read(void *cookie, const struct launch_note *note, uint64_t end_ns)
 	row_launched(tracker.region, note->kernel, 1);
 	if (duration)
 		row_timed(tracker.region, note->kernel, duration);
-	tracker.nr_read++;
+	(void)atomic_fetch_add_explicit(&tracker.nr_read, 1, memory_order_relaxed);
 	thread_count(STATS_records_read);
 }
 
@@ -103,14 +103,13 @@ static void counters_publish(void)
 /* One look at everything; 1 when something had completed. */
 static int tracker_pass(void)
 {
-	uint32_t nr_graphs;
+	uint32_t nr_new = tenant_collect(tracker_read);
 
-	tracker.nr_read = 0;
-	(void)tenant_collect(tracker_read);
-	nr_graphs = execs_collect();
-	if (tracker.nr_read || nr_graphs)
+	/* Also what a thread read that closed a context meanwhile. */
+	nr_new += atomic_exchange_explicit(&tracker.nr_read, 0, memory_order_relaxed);
+	if (nr_new)
 		counters_publish();
-	return tracker.nr_read || nr_graphs;
+	return nr_new != 0;
 }
 
 static void pause_ns(uint64_t ns)

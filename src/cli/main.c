@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The `lithos` command: finds the verb and hands the rest of the line to it.
+ *
+ * Each verb parses its own options with argp, so `lithos run --help` speaks of run alone. Verbs of
+ * the design that do not exist yet are named as such instead of being called unknown.
+ *
+ * Tested by tests/integration/cli_*.bats.
+ */
+#include "cli/cli.h"
+
+#include <argp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/verb_name.h"
+
+#ifndef LITHOS_VERSION
+#error "LITHOS_VERSION comes from CMakeLists.txt"
+#endif
+
+static int verb_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	(void)printf("lithos %s\n", LITHOS_VERSION);
+	return 0;
+}
+
+static const struct verb verbs[] = {
+	{"run", verb_run, "Run a program on a part of the GPU"},
+	{"doctor", verb_doctor, "Check that lithos can work on this machine"},
+	{"options", verb_options, "List the environment variables lithos reads"},
+	{"version", verb_version, "Print the version"},
+};
+
+#define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+void cli_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)fputs("lithos: ", stderr);
+	(void)vfprintf(stderr, format, args);
+	(void)fputc('\n', stderr);
+	va_end(args);
+}
+
+static void print_help(FILE *file)
+{
+	(void)fputs("Usage: lithos VERB [OPTION...] ...\n"
+		    "Shares one GPU between programs.\n\n",
+		    file);
+	for (size_t i = 0; i < NR_VERBS; i++)
+		(void)fprintf(file, "  %-10s %s\n", verbs[i].name, verbs[i].sentence);
+	(void)fputs("\n`lithos VERB --help` tells a verb's options. Example:\n"
+		    "  lithos run --quota 50% --stats -- python3 train.py\n",
+		    file);
+}
+
+static int unknown_verb(const char *name)
+{
+	const char *names[NR_VERBS];
+	const char *nearest;
+
+	for (size_t i = 0; i < NR_VERBS; i++)
+		names[i] = verbs[i].name;
+	nearest = verb_nearest(name, names, NR_VERBS);
+	if (nearest != NULL)
+		cli_error("'%s' is not a verb. Did you mean 'lithos %s'? See 'lithos --help'.",
+			  name, nearest);
+	else
+		cli_error("'%s' is not a verb. See 'lithos --help'.", name);
+	return EXIT_USAGE;
+}
+
+static int run_verb(const struct verb *verb, int argc, char **argv)
+{
+	char name[64];
+
+	/* argp prints argv[0] in its messages. */
+	(void)snprintf(name, sizeof(name), "lithos %s", verb->name);
+	argv[0] = name;
+	argp_err_exit_status = EXIT_USAGE;
+	return verb->run(argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0)
+		return verb_version(argc, argv);
+	for (size_t i = 0; i < NR_VERBS; i++) {
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return run_verb(&verbs[i], argc - 1, argv + 1);
+	}
+	return unknown_verb(argv[1]);
+}

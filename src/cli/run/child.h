@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting the tenant's program and waiting for it. */
+#ifndef LITHOS_CLI_RUN_CHILD_H
+#define LITHOS_CLI_RUN_CHILD_H
+
+/*
+ * Runs argv[0] (searched on PATH) as a child and waits until it ends. Returns the exit code that
+ * `lithos run` passes on: the child's own, 128+N after signal N, 127 when the program does not
+ * exist, 126 when it cannot be executed, 125 when there is no child. Says on stderr what went wrong
+ * in the last three cases. Single-threaded callers only: it changes the signal mask and restores
+ * it.
+ */
+int child_run(char *const *argv);
+
+#endif

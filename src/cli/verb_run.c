@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `lithos run`: a program as a tenant.
+ *
+ * Nothing here touches the GPU. The program is started with the shim's folder first on
+ * LD_LIBRARY_PATH and its wishes in the environment, both inherited by its own children; afterwards
+ * the statistics that each of its processes left in the run directory are merged and printed.
+ * Wishes are checked before the program starts, because a tenant that silently runs without its
+ * quota is worse than one that does not run. Options of later parts are refused for the same
+ * reason.
+ *
+ * Tested by tests/integration/cli_run.bats and cli_stats.bats.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/options.h"
+#include "cli/cli.h"
+#include "cli/paths.h"
+#include "cli/run/child.h"
+#include "cli/run/run_dir.h"
+#include "cli/run/summary.h"
+#include "sched/quota.h"
+
+enum {
+	KEY_STATS = 256,
+	KEY_STATS_FILE,
+	KEY_PROFILE,
+	KEY_SIM,
+	KEY_SLO,
+	KEY_SLIP,
+	KEY_MEMORY
+};
+
+struct run_args {
+	const char *tenant;
+	const char *quota;
+	const char *priority;
+	const char *stats_file;
+	enum format stats_format;
+	int has_stats;
+	int has_profile;
+	int has_sim;
+	char **command;
+};
+
+static const struct argp_option argp_options[] = {
+	{"tenant", 't', "NAME", 0, "Name of the tenant, for people", 0},
+	{"quota", 'q', "TPCS|PERCENT%", 0, "TPCs the program may use, as a number or a share", 0},
+	{"priority", 'p', "0-1000", 0,
+	 "Who may take from whom, once programs share; passed on as a hint", 0},
+	{"stats", KEY_STATS, "table|json", OPTION_ARG_OPTIONAL,
+	 "Print at exit, on stderr, what each kernel took", 0},
+	{"stats-file", KEY_STATS_FILE, "PATH", 0, "Print the statistics into a file instead", 0},
+	{"profile", KEY_PROFILE, NULL, 0,
+	 "Leave the driver's launch hook to profilers: no quota, no statistics", 0},
+	{"sim", KEY_SIM, NULL, 0, "Use the simulated GPU", 0},
+	{"slo", KEY_SLO, "MS", OPTION_HIDDEN, "Comes with a later part; refused", 0},
+	{"slip", KEY_SLIP, "FACTOR", OPTION_HIDDEN, "Comes with a later part; refused", 0},
+	{"memory", KEY_MEMORY, "SIZE", OPTION_HIDDEN, "Comes with a later part; refused", 0},
+	{0},
+};
+
+static const char *later_option(int key)
+{
+	switch (key) {
+	case KEY_SLO:
+		return "--slo (a latency to hold) comes with a later part, on prediction and "
+		       "right-sizing,";
+	case KEY_SLIP:
+		return "--slip (accepted slowdown) comes with a later part, on prediction and "
+		       "right-sizing,";
+	case KEY_MEMORY:
+		return "--memory (a limit of GPU memory) comes with a later part, on memory,";
+	default:
+		return NULL;
+	}
+}
+
+static void take_command(struct run_args *args, struct argp_state *state)
+{
+	args->command = &state->argv[state->next - 1];
+	state->next = state->argc;
+}
+
+static void take_stats(struct run_args *args, const char *arg, struct argp_state *state)
+{
+	args->has_stats = 1;
+	if (arg != NULL && format_from(arg, &args->stats_format) < 0)
+		argp_error(state, "--stats is 'table' or 'json', not '%s'", arg);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct run_args *args = state->input;
+
+	switch (key) {
+	case 't':
+		args->tenant = arg;
+		return 0;
+	case 'q':
+		args->quota = arg;
+		return 0;
+	case 'p':
+		args->priority = arg;
+		return 0;
+	case KEY_STATS:
+		take_stats(args, arg, state);
+		return 0;
+	case KEY_STATS_FILE:
+		args->has_stats = 1;
+		args->stats_file = arg;
+		return 0;
+	case KEY_PROFILE:
+		args->has_profile = 1;
+		return 0;
+	case KEY_SIM:
+		args->has_sim = 1;
+		return 0;
+	case ARGP_KEY_ARG:
+		take_command(args, state);
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "no program given");
+		return EINVAL;
+	default:
+		if (later_option(key) == NULL)
+			return ARGP_ERR_UNKNOWN;
+		argp_error(state, "%s and has no effect yet", later_option(key));
+		return EINVAL;
+	}
+}
+
+/* What cannot be seen from one option alone. */
+static int check_args(const struct run_args *args)
+{
+	struct quota quota;
+
+	if (args->quota != NULL && quota_parse(args->quota, &quota) < 0) {
+		cli_error(
+			"--quota '%s' is neither a number of TPCs (33) nor a share (1%% to 100%%)",
+			args->quota);
+		return -EINVAL;
+	}
+	if (args->has_profile && (args->quota != NULL || args->has_stats)) {
+		cli_error(
+			"--profile leaves the launch hook out, so --quota and --stats cannot work "
+			"with it");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Sets the variable of an option by its name in options.def. */
+static int set_option(const char *member, const char *value)
+{
+	for (size_t i = 0; value != NULL && i < nr_option_rows; i++) {
+		if (strcmp(option_rows[i].member, member) == 0)
+			return setenv(option_rows[i].env, value, 1) == 0 ? 0 : -errno;
+	}
+	return 0;
+}
+
+static int set_library_path(void)
+{
+	const char *before = options_environment("LD_LIBRARY_PATH");
+	char folder[PATHS_MAX];
+	char *value = NULL;
+	int r = paths_shim_folder(folder, sizeof(folder));
+
+	if (r < 0) {
+		cli_error("no %s in %s: lithos is not completely built or installed", PATHS_LIBRARY,
+			  folder);
+		return r;
+	}
+	if (asprintf(&value, "%s%s%s", folder, before != NULL ? ":" : "",
+		     before != NULL ? before : "") < 0)
+		return -ENOMEM;
+	r = setenv("LD_LIBRARY_PATH", value, 1) == 0 ? 0 : -errno;
+	free(value);
+	return r;
+}
+
+static int set_sim(void)
+{
+	char path[PATHS_MAX];
+	int r = paths_sim_library(path, sizeof(path));
+
+	if (r < 0) {
+		cli_error("no simulated driver at %s", path);
+		return r;
+	}
+	r = set_option("sim", "1");
+	return r < 0 ? r : set_option("sim_libcuda", path);
+}
+
+/* The options as they will be in the program: bad values are refused here, in words. */
+static int check_environment(void)
+{
+	struct options options;
+	char wrong[512];
+
+	if (options_read(&options, wrong, sizeof(wrong)) == 0)
+		return 0;
+	cli_error("%s", wrong);
+	return -EINVAL;
+}
+
+static int set_environment(const struct run_args *args, const char *run_dir)
+{
+	int r = set_library_path();
+
+	if (r == 0 && args->has_sim)
+		r = set_sim();
+	if (r == 0)
+		r = set_option("tenant", args->tenant);
+	if (r == 0)
+		r = set_option("tpc_quota", args->quota);
+	if (r == 0)
+		r = set_option("priority", args->priority);
+	if (r == 0)
+		r = set_option("profile", args->has_profile ? "1" : NULL);
+	if (r == 0)
+		r = set_option("stats", args->has_stats ? "1" : NULL);
+	if (r == 0)
+		r = set_option("run_dir", run_dir);
+	return r < 0 ? r : check_environment();
+}
+
+static unsigned int terminal_width(FILE *file)
+{
+	struct winsize size;
+
+	return ioctl(fileno(file), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/* A failure here is said, but does not change the program's own exit code. */
+static void print_stats(const struct run_args *args, const char *run_dir)
+{
+	struct summary summary;
+	FILE *file = stderr;
+	int r = summary_read_folder(&summary, run_dir);
+
+	if (r == 0 && args->stats_file != NULL) {
+		file = fopen(args->stats_file, "we");
+		r = file == NULL ? -errno : 0;
+	}
+	if (r == 0)
+		r = summary_print(&summary, args->stats_format, terminal_width(file), file);
+	if (file != NULL && file != stderr && fclose(file) != 0 && r == 0)
+		r = -errno;
+	if (r < 0)
+		cli_error("cannot print the statistics: %s", strerror(-r));
+	summary_free(&summary);
+}
+
+int verb_run(int argc, char **argv)
+{
+	static const struct argp argp = {argp_options,
+					 parse,
+					 "[--] PROGRAM [ARGUMENT...]",
+					 "Runs a program and its children on a part of the GPU. "
+					 "Exits as the program does; 125 "
+					 "when lithos fails, 126 when the program cannot be "
+					 "executed, 127 when it is not found, "
+					 "128+N after signal N.",
+					 NULL,
+					 NULL,
+					 NULL};
+	struct run_args args = {.stats_format = FORMAT_TABLE};
+	char run_dir[PATHS_MAX];
+	int code = EXIT_RUN_LITHOS;
+	int r;
+
+	argp_err_exit_status = EXIT_RUN_LITHOS;
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &args) != 0 || check_args(&args) < 0)
+		return EXIT_RUN_LITHOS;
+	r = run_dir_make(run_dir, sizeof(run_dir));
+	if (r < 0) {
+		cli_error("cannot make a run directory: %s", strerror(-r));
+		return EXIT_RUN_LITHOS;
+	}
+	r = set_environment(&args, run_dir);
+	if (r == 0)
+		code = child_run(args.command);
+	if (r == 0 && args.has_stats)
+		print_stats(&args, run_dir);
+	run_dir_remove(run_dir);
+	return code;
+}

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+lithos_bats_test(cli_doctor)
+lithos_bats_test(cli_options)
+lithos_bats_test(cli_run)
+lithos_bats_test(cli_stats)

@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The verbs that only print, and what is said to a line that is none.
+
+load common
+
+setup() {
+	common_setup
+}
+
+@test "no verb, an unknown one and a mistyped one exit with 2" {
+	run "$LITHOS"
+	assert_status 2
+	assert_line '^Usage: lithos VERB'
+	run "$LITHOS" frobnicate
+	assert_status 2
+	assert_line "'frobnicate' is not a verb. See 'lithos --help'"
+	run "$LITHOS" optoins
+	assert_status 2
+	assert_line "Did you mean 'lithos options'"
+}
+
+@test "help lists every verb, and each verb has help" {
+	run "$LITHOS" --help
+	assert_status 0
+	local verb
+	for verb in run doctor options version; do
+		assert_line "^  $verb "
+	done
+	for verb in run doctor options; do
+		run "$LITHOS" "$verb" --help
+		assert_status 0
+		assert_line "Usage: lithos $verb"
+	done
+}
+
+@test "version" {
+	run "$LITHOS" version
+	assert_status 0
+	assert_line '^lithos [0-9]+\.[0-9]+\.[0-9]+$'
+	assert_equal "$("$LITHOS" --version)" "$output"
+}
+
+@test "options as a table" {
+	run "$LITHOS" options
+	assert_status 0
+	assert_line '^VARIABLE +TYPE +DEFAULT'
+	assert_line '^LITHOS_TPC_QUOTA +str +- +N or P% +startup'
+	assert_line '^LITHOS_LOG +str +warn'
+}
+
+@test "options as JSON has a row for each row of the table" {
+	require_command python3
+	local lines rows
+	lines=$("$LITHOS" options | wc -l)
+	rows=$("$LITHOS" options --format=json | python3 -c '
+import json, sys
+rows = json.load(sys.stdin)
+assert all(set(r) == {"variable", "type", "default", "range", "when", "meaning"} for r in rows)
+print(len(rows))')
+	assert_equal "$rows" "$((lines - 1))"
+}
+
+@test "mistakes in options exit with 2" {
+	run "$LITHOS" options --format=xml
+	assert_status 2
+	run "$LITHOS" options extra
+	assert_status 2
+	run "$LITHOS" options --nonsense
+	assert_status 2
+}

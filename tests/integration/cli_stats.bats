@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# `lithos run --stats` with a real program on the simulated GPU, and with none.
+
+load common
+
+setup() {
+	common_setup
+	require_command python3
+}
+
+# check FILE PYTHON: the expression over the statistics `s` and kernels by name `k` is true.
+check() {
+	python3 - "$1" "$2" <<-'PY'
+		import json, sys
+		s = json.load(open(sys.argv[1]))
+		k = {row["name"]: row for row in s["kernels"]}
+		if not eval(sys.argv[2]):
+		    sys.exit("not true: %s\n%s" % (sys.argv[2], json.dumps(s, indent=1)))
+	PY
+}
+
+@test "a program without CUDA has empty statistics" {
+	run "$LITHOS" run --stats -- true
+	assert_status 0
+	assert_line '^lithos: 0 launches of 0 kernels, 0.000 ms of GPU time, 0 processes$'
+}
+
+@test "statistics do not change the exit code" {
+	run "$LITHOS" run --stats=json -- sh -c 'exit 5'
+	assert_status 5
+	run "$LITHOS" run --stats-file=/no/such/folder/file -- sh -c 'exit 5'
+	assert_status 5
+	assert_line 'cannot print the statistics: No such file'
+}
+
+@test "kernels of a program appear with launches, time, share and TPCs" {
+	run foreign "$LITHOS" run --sim --quota 33 --stats=json --stats-file=stats.json -- "$PROGRAMS/where"
+	assert_status 0
+	check stats.json 's["processes"] == 1 and s["quota_tpcs"] == 33 and s["device_tpcs"] == 66'
+	check stats.json 'k["lk_where"]["launches"] > 0 and k["lk_where"]["timed"] > 0'
+	check stats.json '0 < k["lk_where"]["p50_ns"] <= k["lk_where"]["p99_ns"]'
+	check stats.json 'k["lk_where"]["tpcs"] == 33'
+	check stats.json 'abs(sum(row["share"] for row in s["kernels"]) - 1) < 1e-6'
+	check stats.json 's["counters"]["qmd_masked"] > 0'
+}
+
+@test "children of the tenant are in the same statistics" {
+	run foreign "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
+		sh -c "$PROGRAMS/where; $PROGRAMS/where"
+	assert_status 0
+	check stats.json 's["processes"] == 2'
+	check stats.json 'len([row for row in s["kernels"] if row["name"] == "lk_where"]) == 1'
+}
+
+@test "the table goes to stderr" {
+	foreign "$LITHOS" run --sim --stats -- "$PROGRAMS/where" > out 2> err
+	grep -qE '^KERNEL +LAUNCHES +TOTAL_MS +P50_US +P99_US +SHARE +GRID +BLOCK +TPCS +FLAGS$' err
+	grep -qE '^lk_where +[0-9]+' err
+	run grep -E 'lk_where.*%' out
+	assert_status 1
+}

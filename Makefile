@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front for people: every line is a script or a cmake preset that can be run by hand.
+PRESET ?= release
+JOBS ?= $(shell nproc)
+DEMO_TARGETS = lithos lithos_shim lithos_sim program_where
+
+.PHONY: build demo test lint bench coverage gen install clean
+
+build:
+	tools/setup.sh build
+	cmake --preset $(PRESET)
+	cmake --build --preset $(PRESET) --parallel $(JOBS)
+
+demo:
+	@tools/setup.sh build
+	@cmake --preset release > /dev/null
+	@cmake --build --preset release --parallel $(JOBS) --target $(DEMO_TARGETS) -- --quiet
+	@tools/demo.sh
+
+test:
+	@tools/setup.sh test
+	@JOBS=$(JOBS) tools/test.sh
+
+lint:
+	@tools/setup.sh test
+	@JOBS=$(JOBS) tools/lint.sh
+
+bench: build
+	tools/bench.sh
+
+coverage:
+	@tools/setup.sh test
+	@JOBS=$(JOBS) tools/coverage.sh
+
+gen:
+	tools/gen.sh
+
+install: build
+	cmake --install build/$(PRESET)
+
+clean:
+	rm -rf build

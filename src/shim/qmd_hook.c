@@ -19,6 +19,7 @@
  */
 #include "shim/qmd_hook.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include <lithos/stats.h>
@@ -162,11 +163,11 @@ static void arm(const struct launch *launch, unsigned int release, uint64_t addr
 	thread_count(STATS_records_armed);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes through it */
 static void changed_u32(uint32_t *field, uint32_t value)
 {
 	if (__atomic_load_n(field, __ATOMIC_RELAXED) != value)
-		*(volatile uint32_t *)field =
-			value; /* read by another process; a word is never torn */
+		__atomic_store_n(field, value, __ATOMIC_RELAXED);
 }
 
 static void changed_dims(uint32_t field[3], uint32_t x, uint32_t y, uint32_t z)
@@ -285,14 +286,15 @@ static __attribute__((noinline)) const struct qmd_layout *layout_slow(const stru
 {
 	const struct qmd_layout *layout =
 		qmd_layout_of(launch->event->qmd, launch->ctx->device->cc_major);
-	static struct log_site site;
+	static atomic_flag was_said = ATOMIC_FLAG_INIT;
 
 	if (layout && qmd_may_use(layout))
 		return layout;
 	thread_count(STATS_qmd_unknown_version);
-	log_line(&site, LOG_WARN,
-		 "msg=\"launch descriptor version not verified: left alone\" version=%s",
-		 layout ? layout->name : "unknown");
+	if (!atomic_flag_test_and_set_explicit(&was_said, memory_order_relaxed))
+		log_line(NULL, LOG_WARN,
+			 "msg=\"launch descriptor version not verified: left alone\" version=%s",
+			 layout ? layout->name : "unknown");
 	return NULL;
 }
 

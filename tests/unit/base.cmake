@@ -7,3 +7,7 @@ lithos_unit_test(log_line lithos_base)
 lithos_unit_test(options_read lithos_base)
 lithos_unit_test(stats_buckets lithos_base)
 lithos_unit_test(stats_region lithos_base)
+
+# Whether /var/cache can be written must not depend on who runs the test.
+lithos_unit_test(cache_dir_choice lithos_base)
+target_link_options(unit_cache_dir_choice PRIVATE -Wl,--wrap=access,--wrap=mkdir)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# The parts of the shim that need no driver. Not the shim's own objects: one of those looks for a driver
+# when it is loaded. What these parts take from the rest is the tests' to provide.
+set(shim_src ${CMAKE_SOURCE_DIR}/src/shim)
+add_library(shim_parts STATIC
+	${shim_src}/thread.c
+	${shim_src}/track/execs.c
+	${shim_src}/track/kernels.c
+	${shim_src}/track/records.c
+	${shim_src}/track/tracker.c)
+target_link_libraries(shim_parts PUBLIC lithos_flags lithos_cuda lithos_hw lithos_base)
+target_compile_definitions(shim_parts PUBLIC __CUDA_API_VERSION_INTERNAL)
+
+# lithos_shim_unit_test(NAME [THREADS]): THREADS runs it under ThreadSanitizer too.
+function(lithos_shim_unit_test name)
+	lithos_unit_test(${name} shim_parts)
+	if("THREADS" IN_LIST ARGN)
+		set_tests_properties(unit_${name} PROPERTIES LABELS "unit;threads")
+	endif()
+endfunction()
+
+lithos_shim_unit_test(execs_samples THREADS)
+lithos_shim_unit_test(kernels_table THREADS)
+lithos_shim_unit_test(records_pool THREADS)
+lithos_shim_unit_test(thread_pool THREADS)
+lithos_shim_unit_test(tracker_durations THREADS)
+
+# Memory that cannot be had.
+target_link_options(unit_records_pool PRIVATE -Wl,--wrap=mmap)
+target_link_options(unit_thread_pool PRIVATE -Wl,--wrap=mmap)
+target_link_options(unit_tracker_durations PRIVATE -Wl,--wrap=clock_gettime)
+
+# The hooked functions, with the test in the place of the driver and of the rest of the shim.
+foreach(name hook_contexts hook_launches)
+	lithos_unit_test(${name} lithos_hw lithos_base)
+	target_sources(unit_${name} PRIVATE
+		${shim_src}/hook_context.c
+		${shim_src}/hook_device.c
+		${shim_src}/hook_graph.c
+		${shim_src}/hook_launch.c
+		${shim_src}/hook_proc.c
+		${shim_src}/thread.c
+		${shim_src}/track/records.c)
+	target_link_libraries(unit_${name} PRIVATE lithos_cuda)
+	target_compile_definitions(unit_${name} PRIVATE __CUDA_API_VERSION_INTERNAL)
+endforeach()

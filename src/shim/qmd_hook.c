@@ -41,6 +41,7 @@
 /* What one launch was given, for its kernel's row. */
 struct launch {
 	const struct qmd_event *event;
+	struct thread_state *thread;
 	struct context *ctx;
 	const struct qmd_layout *layout; /* NULL: V04_00, edited by qmd_fast.h */
 	uint32_t tpcs;
@@ -115,7 +116,7 @@ static void mask(struct launch *launch)
 	}
 	qmd_v04_00_restrict(words, &device->disable);
 	launch->tpcs = device->nr_allowed;
-	thread_count(STATS_qmd_masked);
+	thread_count_in(launch->thread, STATS_qmd_masked);
 }
 
 /* A profiler may have taken release 1 of this descriptor; then the last one is ours, if it is free.
@@ -160,7 +161,7 @@ static void arm(const struct launch *launch, unsigned int release, uint64_t addr
 		arm_slow(launch, release, address, payload);
 	else
 		qmd_v04_00_arm_release1(launch->event->qmd, address, payload);
-	thread_count(STATS_records_armed);
+	thread_count_in(launch->thread, STATS_records_armed);
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the builtin writes through it */
@@ -306,7 +307,8 @@ void qmd_hook(const struct qmd_event *event)
 	if (unlikely(probe_hook_edit(event)))
 		return;
 	t = thread_self();
-	thread_count(STATS_qmd_seen);
+	launch.thread = t;
+	thread_count_in(t, STATS_qmd_seen);
 	launch.ctx = tenant_context_of(t, event->ctx);
 	if (unlikely(!launch.ctx)) {
 		thread_count(STATS_qmd_no_device);

@@ -111,11 +111,8 @@ struct thread_state *thread_self(void)
 
 void thread_count(enum stats_counter counter)
 {
-	struct thread_state *t = thread_self();
-	uint64_t n = atomic_load_explicit(&t->counter[counter], memory_order_relaxed);
-
-	/* One writer a state, so load and store suffice; the spare may lose a count. */
-	atomic_store_explicit(&t->counter[counter], n + 1, memory_order_relaxed);
+	/* The spare, which several threads may share, may lose a count. */
+	thread_count_in(thread_self(), counter);
 }
 
 uint64_t thread_total(enum stats_counter counter)

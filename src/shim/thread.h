@@ -55,6 +55,14 @@ struct thread_state {
 /* The calling thread's state; never NULL. Allocation fails softly: a shared spare is used then. */
 struct thread_state *thread_self(void);
 
+/* Adds one to a counter of `t`, which is the calling thread's: one writer, so load and store suffice. */
+static inline void thread_count_in(struct thread_state *t, enum stats_counter counter)
+{
+	uint64_t n = atomic_load_explicit(&t->counter[counter], memory_order_relaxed);
+
+	atomic_store_explicit(&t->counter[counter], n + 1, memory_order_relaxed);
+}
+
 /* Adds one to a counter of the calling thread. */
 void thread_count(enum stats_counter counter);
 

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulated device: queues of work, and grids that run as their launch descriptor says.
+ *
+ * Glossary
+ *   queue  work in order, one item at a time; a CUDA stream has one.
+ *   grid   one submitted descriptor (QMD V04_00, whatever its version byte says).
+ *   task   anything else in a queue: a copy, an event, a wait. It runs when it is first in its
+ * queue. gang   a grid whose blocks finish only when all of them are resident: cooperative grids,
+ * and kernels with a grid barrier. hung   a grid that can never start or never finish; it stays
+ * first in its queue for ever.
+ *
+ * Pure: no thread, no lock, no system call; time comes in as a parameter and must not go backwards.
+ * The caller serialises all calls on one device. Callbacks must not call back into the device.
+ */
+#ifndef LITHOS_SIM_DEVICE_H
+#define LITHOS_SIM_DEVICE_H
+
+#include <stdint.h>
+
+#include "hw/qmd.h"
+#include "sim/device/chip.h"
+
+#define SIM_QMD_BYTES 384
+#define SIM_NEVER     UINT64_MAX
+#define SIM_POLL_NS   5000u /* how often a task that watches memory is tried again */
+
+struct sim_queue;
+struct sim_device;
+
+/* What a submission says; copied. */
+struct sim_launch {
+	const void *qmd;      /* SIM_QMD_BYTES */
+	uint32_t grid_dim[3]; /* gridDim as the kernel sees it; on hardware a constant bank holds it
+			       */
+	uint64_t cost_ns;     /* time of one block */
+	int waits_for_all;    /* the kernel has a grid barrier */
+	void *cookie;         /* the caller's; handed to the callbacks in struct sim_grid */
+};
+
+struct sim_grid {
+	struct sim_grid *next_active; /* the device's, by priority then start */
+	struct sim_queue *queue;
+	void *cookie;
+	uint32_t grid_dim[3];
+	uint64_t cost_ns;
+	struct qmd_grid info;    /* what the descriptor says */
+	uint32_t extent[3];      /* blocks that run, in each dimension, after truncation */
+	uint32_t cluster[3];     /* 1,1,1 without clusters */
+	uint32_t cluster_blocks; /* product of cluster[] */
+	uint64_t nr_blocks;      /* product of extent[] */
+	uint64_t nr_placed;
+	uint64_t nr_done;
+	uint32_t per_sm;       /* blocks one SM holds */
+	uint32_t share;        /* of SM_SHARES, one block */
+	struct tpcset allowed; /* TPCs it may run on; real ones only */
+	struct tpcset used;    /* TPCs that ran a block */
+	uint32_t sms_used[CHIP_MAX_SMS / 32];
+	uint16_t *gang_sm; /* SM of each placed block of a gang; NULL otherwise */
+	uint64_t start_ns;
+	uint64_t end_ns;
+	int priority;
+	int is_gang;
+	int all_at_once; /* placed only when every block has room: cooperative */
+	int started;
+	const char *hang_reason; /* NULL: not hung */
+	uint8_t qmd[SIM_QMD_BYTES];
+};
+
+struct sim_task {
+	/*
+	 * Called when the task is first in its queue. 0: done, and the queue stays busy for *ret_ns
+	 * more. -EAGAIN: not yet, call again when something happened.
+	 */
+	int (*run)(struct sim_task *task, uint64_t now_ns, uint64_t *ret_ns);
+	/* The task is over, or was dropped with its queue before it ran. */
+	void (*release)(struct sim_task *task);
+	int watches_memory; /* -EAGAIN may end without anything happening on the device */
+};
+
+struct sim_device_ops {
+	void (*run_block)(void *user, const struct sim_grid *grid, const uint32_t index[3],
+			  uint32_t smid, uint64_t now_ns);
+	/* Finished, or found to hang (hang_reason); the cookie is not used by the device
+	 * afterwards. */
+	void (*grid_over)(void *user, const struct sim_grid *grid);
+	/* Dropped with its queue before it was over. */
+	void (*grid_dropped)(void *user, const struct sim_grid *grid);
+	void *user;
+};
+
+struct sim_device_config {
+	const struct sim_chip *chip;
+	struct sim_device_ops ops;
+	int ignores_masks; /* faults, for tests of what a program does about them */
+	int ignores_records;
+};
+
+/* NULL when memory is short. */
+struct sim_device *device_new(const struct sim_device_config *config);
+void device_free(struct sim_device *device);
+
+/* Lower numbers are served first, as in CUDA. */
+struct sim_queue *device_queue_new(struct sim_device *device, int priority);
+/* Drops what is queued, frees what runs. */
+void device_queue_free(struct sim_device *device, struct sim_queue *queue);
+int device_queue_is_idle(const struct sim_queue *queue);
+uint64_t device_nr_queued(const struct sim_queue *queue);
+
+/* 0, -ENOMEM, or -EINVAL for a descriptor that cannot be decoded. Call device_advance afterwards.
+ */
+int device_submit(struct sim_device *device, struct sim_queue *queue,
+		  const struct sim_launch *launch);
+int device_submit_task(struct sim_device *device, struct sim_queue *queue, struct sim_task *task);
+
+/* Does everything that happens up to now_ns. Returns how many items completed. */
+uint64_t device_advance(struct sim_device *device, uint64_t now_ns);
+
+/* When device_advance has something to do next; SIM_NEVER when only a submission can change that.
+ */
+uint64_t device_next_event_ns(const struct sim_device *device);
+
+/* Something a task waits for has changed. */
+void device_kick(struct sim_device *device);
+
+uint64_t device_nr_hung(const struct sim_device *device);
+/* -EPROTO when an invariant is broken: shares add up, counters agree. For tests. */
+int device_check(const struct sim_device *device);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Giving blocks to SMs.
+ *
+ * Grids are served by priority, then by start; each takes what it can before the next is asked,
+ * block by block, so a grid of higher priority gets every slot that frees up, and nothing that runs
+ * is taken away. Blocks spread before they stack: a block goes to the allowed SM with most room, ties
+ * in turn; a cluster to that many different SMs of the GPC where the fullest of them has most room.
+ *
+ * What it does badly: room on an SM is one number (a block of a grid that fits n times takes 1/n),
+ * so two grids limited by different resources share an SM less well than on hardware. A cooperative
+ * grid that waits for room lets later grids overtake it.
+ */
+#include "sim/device/internal.h"
+
+#include <stdlib.h>
+
+int sm_is_allowed(const struct sim_device *device, const struct sim_grid *grid, uint32_t smid)
+{
+	return tpcset_has(&grid->allowed, device->chip.bit_of_sm[smid]);
+}
+
+static int sm_has_room(const struct sim_device *device, const struct sim_grid *grid, uint32_t smid)
+{
+	return device->sm[smid].free >= grid->share && sm_is_allowed(device, grid, smid);
+}
+
+static void put_block(struct sim_device *device, struct sim_grid *grid, uint32_t smid)
+{
+	device->sm[smid].free -= grid->share;
+	tpcset_add(&grid->used, device->chip.bit_of_sm[smid]);
+	grid->sms_used[smid / 32] |= 1u << (smid % 32);
+	if (grid->is_gang) {
+		grid->gang_sm[grid->nr_placed++] = (uint16_t)smid;
+		return;
+	}
+	heap_push(device, &(struct sim_event){.at_ns = device->now_ns + grid->cost_ns,
+					      .grid = grid,
+					      .block = grid->nr_placed++,
+					      .smid = smid});
+}
+
+/* -1 when no allowed SM has room. */
+static int find_sm(struct sim_device *device, const struct sim_grid *grid)
+{
+	int best = -1;
+
+	for (uint32_t i = 0; i < device->chip.nr_sms; i++) {
+		uint32_t sm = (device->next_sm + i) % device->chip.nr_sms;
+
+		if (!sm_has_room(device, grid, sm))
+			continue;
+		if (best >= 0 && device->sm[sm].free <= device->sm[best].free)
+			continue;
+		best = (int)sm;
+		if (device->sm[sm].free == SM_SHARES)
+			break;
+	}
+	if (best >= 0)
+		device->next_sm = ((uint32_t)best + 1) % device->chip.nr_sms;
+	return best;
+}
+
+/* SMs of one GPC that have room for a block, those with most room first. */
+struct gpc_room {
+	uint32_t nr;
+	uint16_t sm[CHIP_MAX_SMS_PER_GPC];
+};
+
+static void gpc_add(const struct sim_device *device, struct gpc_room *gpc, uint32_t smid)
+{
+	uint32_t at = gpc->nr++;
+
+	for (; at && device->sm[gpc->sm[at - 1]].free < device->sm[smid].free; at--)
+		gpc->sm[at] = gpc->sm[at - 1];
+	gpc->sm[at] = (uint16_t)smid;
+}
+
+/* Whether a cluster of n lies better in `gpc`: on the SM that has least room, and in all. */
+static int gpc_is_better(const struct sim_device *device, const struct gpc_room *gpc,
+			 const struct gpc_room *best, uint32_t n)
+{
+	uint32_t mine = device->sm[gpc->sm[n - 1]].free;
+	uint32_t other = device->sm[best->sm[n - 1]].free;
+
+	return mine > other || (mine == other && gpc->nr > best->nr);
+}
+
+/* 0 when no GPC has room for a whole cluster. */
+static int place_cluster(struct sim_device *device, struct sim_grid *grid)
+{
+	const uint32_t n = grid->cluster_blocks;
+	struct gpc_room room[CHIP_MAX_GPCS] = {0};
+	const struct gpc_room *best = NULL;
+
+	for (uint32_t sm = 0; sm < device->chip.nr_sms; sm++) {
+		if (sm_has_room(device, grid, sm))
+			gpc_add(device, &room[device->chip.gpc_of_sm[sm]], sm);
+	}
+	for (uint32_t i = 0; i < device->chip.nr_gpcs; i++) {
+		if (room[i].nr >= n && (!best || gpc_is_better(device, &room[i], best, n)))
+			best = &room[i];
+	}
+	if (!best)
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		put_block(device, grid, best->sm[i]);
+	return 1;
+}
+
+static int place_one(struct sim_device *device, struct sim_grid *grid)
+{
+	int sm;
+
+	if (grid->cluster_blocks > 1)
+		return place_cluster(device, grid);
+	sm = find_sm(device, grid);
+	if (sm < 0)
+		return 0;
+	put_block(device, grid, (uint32_t)sm);
+	return 1;
+}
+
+/* Room for every block of the grid at this moment. */
+static int has_room_for_all(const struct sim_device *device, const struct sim_grid *grid)
+{
+	uint64_t room[CHIP_MAX_GPCS] = {0};
+	uint64_t total = 0;
+
+	for (uint32_t sm = 0; sm < device->chip.nr_sms; sm++) {
+		if (sm_is_allowed(device, grid, sm))
+			room[device->chip.gpc_of_sm[sm]] += device->sm[sm].free / grid->share;
+	}
+	for (uint32_t gpc = 0; gpc < device->chip.nr_gpcs; gpc++)
+		total += room[gpc] / grid->cluster_blocks * grid->cluster_blocks;
+	return total >= grid->nr_blocks;
+}
+
+/* All blocks of a gang are there: the barrier opens and each block ends after its time. */
+static void start_gang(struct sim_device *device, struct sim_grid *grid)
+{
+	for (uint64_t i = 0; i < grid->nr_blocks; i++)
+		heap_push(device, &(struct sim_event){.at_ns = device->now_ns + grid->cost_ns,
+						      .grid = grid,
+						      .block = i,
+						      .smid = grid->gang_sm[i]});
+}
+
+static void place_grid(struct sim_device *device, struct sim_grid *grid)
+{
+	if (grid->all_at_once && !grid->hang_reason && !grid->nr_placed &&
+	    !has_room_for_all(device, grid))
+		return;
+	while (grid->nr_placed < grid->nr_blocks) {
+		if (!place_one(device, grid))
+			break;
+	}
+	if (grid->is_gang && grid->nr_placed == grid->nr_blocks)
+		start_gang(device, grid);
+}
+
+void place_blocks(struct sim_device *device)
+{
+	struct sim_grid **link = &device->active;
+
+	while (*link) {
+		struct sim_grid *grid = *link;
+
+		place_grid(device, grid);
+		/* A hung gang has taken what it can get; it keeps that and asks for no more. */
+		if (grid->nr_placed == grid->nr_blocks || grid->hang_reason)
+			*link = grid->next_active;
+		else
+			link = &grid->next_active;
+	}
+}

@@ -267,10 +267,14 @@ static void table_share_locked(void)
 static int table_find_locked(export_table_fn export_table)
 {
 	const void *found = NULL;
+	CUresult result;
 
 	if (hook.table)
 		return 0;
-	if (export_table(&found, &tools_uuid) != CUDA_SUCCESS || !found)
+	result = export_table(&found, &tools_uuid);
+	if (result == CUDA_ERROR_NOT_INITIALIZED)
+		return -EAGAIN;
+	if (result != CUDA_SUCCESS || !found)
 		return -ENOSYS;
 	memcpy(&hook.real, found, sizeof(hook.real.size_bytes));
 	if (hook.real.size_bytes != TOOLS_TABLE_BYTES)

@@ -2,8 +2,9 @@
 /*
  * Setting a GPU up for a tenant.
  *
- * The topology comes from a file per GPU (by UUID and driver version), or is probed and self-tested
- * in the tenant's own context, once, and then stored. A GPU on which the probe or the self-test
+ * The topology comes from a file per GPU (by UUID and driver version), or is probed in the tenant's
+ * own context, once, and then stored. Either way two launches prove, in every process, that masks
+ * are obeyed and records written (a few ms beside the driver's own start). A GPU on which that
  * fails is left alone for the life of the process: plain forwarding, one line of log.
  *
  * What the program is told: before the first context exists nobody knows yet whether masks will
@@ -66,8 +67,8 @@ static int device_key(CUdevice handle, struct topo_cache_key *ret_key)
 }
 
 /* A build nobody verified may be used when the self-test passed; the user should be able to see it. */
-static void measure_report(const struct topology *topo, const struct hw_selftest_report *report,
-			   uint64_t ns)
+static void probe_report(const struct topology *topo, const struct hw_selftest_report *report,
+			 uint64_t ns)
 {
 	int verified = quirk_is_verified(topo->driver_version, report->qmd_version);
 
@@ -85,20 +86,31 @@ static int device_measure(CUdevice handle, struct topology *topo)
 	if (!err)
 		err = hw_selftest(&tenant.ops, handle, topo, &report);
 	if (!err)
-		measure_report(topo, &report, clock_now_ns() - start);
+		probe_report(topo, &report, clock_now_ns() - start);
 	return err;
+}
+
+/* A topology of another day is believed only if masks and records still work here, now. */
+static int device_recall(CUdevice handle, const char *folder, struct topology *topo)
+{
+	struct hw_selftest_report report;
+	struct topo_cache_key key;
+	int err = device_key(handle, &key);
+
+	if (!err)
+		err = topo_cache_load(folder, &key, topo);
+	if (!err)
+		err = topology_check(topo);
+	return err ? err : hw_selftest(&tenant.ops, handle, topo, &report);
 }
 
 static int device_topology(CUdevice handle, struct topology *topo)
 {
 	char folder[OPTION_STR_MAX];
-	struct topo_cache_key key;
-	int has_folder, err = device_key(handle, &key);
+	int has_folder = !cache_dir_choose(tenant.options.cache_dir, folder, sizeof(folder));
+	int err;
 
-	if (err)
-		return err;
-	has_folder = !cache_dir_choose(tenant.options.cache_dir, folder, sizeof(folder));
-	if (has_folder && !topo_cache_load(folder, &key, topo) && !topology_check(topo))
+	if (has_folder && !device_recall(handle, folder, topo))
 		return 0;
 	err = device_measure(handle, topo);
 	if (!err && has_folder)

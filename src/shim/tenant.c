@@ -48,6 +48,13 @@ static void *driver_symbol(void *cookie, const char *symbol)
 	return slots_real(symbol);
 }
 
+static void hook_is_missing(int err)
+{
+	log_line(NULL, LOG_WARN,
+		 "msg=\"launch hook not available: no quota, no statistics\" reason=\"%s\"",
+		 err == -EBUSY ? "another tool holds it" : "unknown driver");
+}
+
 int tenant_init(void)
 {
 	const char *missing = NULL;
@@ -61,9 +68,11 @@ int tenant_init(void)
 			 missing);
 		return 0;
 	}
-	/* As early as can be: a profiler that subscribes first would otherwise keep the hook to
-	 * itself. */
-	(void)tools_hook_share(tenant.ops.export_table);
+	/* As early as can be: a profiler that subscribes first would keep the hook to itself. */
+	if (tools_hook_share(tenant.ops.export_table) == -ENOSYS) {
+		hook_is_missing(-ENOSYS);
+		return 0;
+	}
 	return 1;
 }
 
@@ -81,10 +90,7 @@ static int hook_stand_up(void)
 	if (err == -EBUSY)
 		thread_count(STATS_hook_busy);
 	if (err)
-		log_line(NULL, LOG_WARN,
-			 "msg=\"launch hook not available: no quota, no statistics\" "
-			 "reason=\"%s\"",
-			 err == -EBUSY ? "another tool holds it" : "unknown driver");
+		hook_is_missing(err);
 	return err;
 }
 

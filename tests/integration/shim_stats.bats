@@ -28,7 +28,9 @@ setup() {
 	stats 'c["graph_launches"] == 100 + 15 + 10 + 15 + 27'
 	stats 'k["lk_saxpy"]["launches"] == 100 + 15 + 15 + 27'
 	stats 'k["lk_count"]["launches"] == 2 * (100 + 15 + 10 + 15 + 27)'
-	stats '"G" in k["lk_saxpy"]["flags"].upper() and k["lk_saxpy"]["timed"] > 0'
+	stats '"G" in k["lk_saxpy"]["flags"].upper()'
+	# Replays that follow one another are sampled; which kernels, depends on when the tracker looks.
+	stats 'k["lk_saxpy"]["timed"] + k["lk_count"]["timed"] > 0'
 }
 
 @test "graphs uploaded and launched on per-thread streams" {

@@ -34,7 +34,8 @@ typedef CUresult (*export_table_fn)(const void **table, const CUuuid *uuid);
 
 /*
  * Makes room for a profiler beside us, whoever subscribes first from now on; before it, a profiler
- * and this hook exclude each other. 0, -ENOSYS no such table, -EACCES it cannot be written.
+ * and this hook exclude each other. 0, -ENOSYS no such table, -EACCES it cannot be written, -EAGAIN
+ * the driver gives tables only after cuInit.
  */
 int tools_hook_share(export_table_fn export_table);
 

@@ -20,7 +20,8 @@ static long resident_kib(void)
 {
 	long size = 0, resident = 0;
 	FILE *file = fopen("/proc/self/statm", "re");
-	if (!CHECK(file != NULL))
+	CHECK(file != NULL);
+	if (!file)
 		return 0;
 	CHECK(fscanf(file, "%ld %ld", &size, &resident) == 2);
 	(void)fclose(file);

@@ -212,6 +212,7 @@ static void test_gangs_by_attribute(void **state)
 	ex_config.gridDimX = 19;
 	attrs[1].value.cooperative = 0;
 	assert_int_equal(call(CALL_EX, STREAM), CUDA_SUCCESS);
+	/* cppcheck-suppress unreadVariable ; read through ex_config.attrs */
 	attrs[1].value.cooperative = 1;
 	ex_config.numAttrs = 1;
 	assert_int_equal(call(CALL_EX, STREAM), CUDA_SUCCESS);

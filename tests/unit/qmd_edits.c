@@ -148,9 +148,11 @@ static void test_restrict_ignores_invalid_words(void **state)
 	uint32_t words[DUMP_WORDS];
 	struct tpcset allowed = {{0xff, 1, 2, 3}};
 	struct qmd_grid grid = {0};
+	const struct qmd_dump *dump = dump_of(dumps, nr_dumps, "(null)");
 
 	(void)state;
-	memcpy(words, dump_of(dumps, nr_dumps, "(null)")->words, sizeof(words));
+	assert_non_null(dump);
+	memcpy(words, dump->words, sizeof(words));
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(qmd_set(v04, words, QMD_TPC_DISABLE_MASK, i, UINT32_MAX), 0);
 	assert_int_equal(qmd_restrict(v04, words, &allowed), 0);

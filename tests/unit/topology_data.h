@@ -105,8 +105,8 @@ static inline struct tpcset topology_random_set(uint64_t *seed, struct tpcset wi
 	for (int i = 0; i < TPCSET_WORDS; i++) {
 		uint32_t keep = topology_random_u32(seed);
 
-		if (mode == 0)
-			keep &= topology_random_u32(seed) & topology_random_u32(seed);
+		for (int sparser = 0; mode == 0 && sparser < 2; sparser++)
+			keep &= topology_random_u32(seed);
 		if (mode == 1)
 			keep |= topology_random_u32(seed);
 		within.w[i] &= keep;

@@ -152,6 +152,8 @@ static void test_restrict_ignores_invalid_words(void **state)
 
 	(void)state;
 	assert_non_null(dump);
+	if (!dump)
+		return;
 	memcpy(words, dump->words, sizeof(words));
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(qmd_set(v04, words, QMD_TPC_DISABLE_MASK, i, UINT32_MAX), 0);

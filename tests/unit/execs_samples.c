@@ -274,6 +274,22 @@ static void test_forget(void **state)
 	exec_forget(handle(7));
 }
 
+/* A graph that came and went between two passes is still sampled, all but its first kernel. */
+static void test_forget_takes_a_last_look(void **state)
+{
+	struct node_release first, second;
+
+	(void)state;
+	first = arm(12, 0, 70);
+	second = arm(12, 1, 71);
+	exec_launched(exec(12), 0);
+	ran(&first, 1000);
+	ran(&second, 1700);
+	exec_forget(handle(12));
+	assert_row(70, 1, 0, 0);
+	assert_row(71, 1, 1, 700);
+}
+
 /* A context goes: its nodes are forgotten, their records free, their launches counted. */
 static void test_drop_pool(void **state)
 {
@@ -361,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_uploaded_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_first_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forget_takes_a_last_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop_pool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_nodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collector_beside, setup, teardown),

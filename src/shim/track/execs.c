@@ -185,29 +185,6 @@ static void nodes_give_back(struct exec *exec)
 		record_node_give(exec->node[i].pool, exec->node[i].index);
 }
 
-void exec_forget(CUgraphExec handle)
-{
-	struct exec **at, *exec = NULL;
-
-	(void)pthread_mutex_lock(&table.lock);
-	for (at = &table.bucket[bucket_of(handle)]; *at; at = &(*at)->next) {
-		if ((*at)->handle != handle)
-			continue;
-		exec = *at;
-		*at = exec->next;
-		break;
-	}
-	(void)atomic_fetch_add_explicit(&table.generation, 1, memory_order_relaxed);
-	if (exec) {
-		(void)exec_account_launches(exec);
-		nodes_give_back(exec);
-		(void)pthread_mutex_destroy(&exec->lock);
-		free(exec->node);
-		free(exec);
-	}
-	(void)pthread_mutex_unlock(&table.lock);
-}
-
 static int node_ends_before(const void *a, const void *b)
 {
 	const struct node *x = a, *y = b;
@@ -260,8 +237,6 @@ static uint32_t nodes_sample(struct exec *exec)
 {
 	uint32_t is_same = 1;
 
-	if (exec->node[0].now_ns != exec->node[0].end_ns)
-		first_node_sample(exec);
 	for (uint32_t i = 1; i < exec->nr_nodes; i++) {
 		const struct node *before = &exec->node[i - 1], *node = &exec->node[i];
 		if (node->now_ns != node->end_ns && before->now_ns != before->end_ns &&
@@ -275,7 +250,8 @@ static uint32_t nodes_sample(struct exec *exec)
 	return is_same;
 }
 
-static uint32_t exec_sample_locked(struct exec *exec)
+/* 1 when every node has ended at least once; they are in the order of their ends then. */
+static int exec_look_locked(struct exec *exec)
 {
 	if (!exec->nr_nodes || !nodes_look(exec))
 		return 0;
@@ -283,6 +259,15 @@ static uint32_t exec_sample_locked(struct exec *exec)
 		qsort(exec->node, exec->nr_nodes, sizeof(*exec->node), node_ends_before);
 		exec->in_order = 1;
 	}
+	return 1;
+}
+
+static uint32_t exec_sample_locked(struct exec *exec)
+{
+	if (!exec_look_locked(exec))
+		return 0;
+	if (exec->node[0].now_ns != exec->node[0].end_ns)
+		first_node_sample(exec);
 	return nodes_sample(exec);
 }
 
@@ -297,6 +282,33 @@ static uint32_t exec_collect(struct exec *exec)
 		idle_update(exec, is_new, exec_sample_locked(exec));
 	(void)pthread_mutex_unlock(&exec->lock);
 	return is_new;
+}
+
+void exec_forget(CUgraphExec handle)
+{
+	struct exec **at, *exec = NULL;
+
+	(void)pthread_mutex_lock(&table.lock);
+	for (at = &table.bucket[bucket_of(handle)]; *at; at = &(*at)->next) {
+		if ((*at)->handle != handle)
+			continue;
+		exec = *at;
+		*at = exec->next;
+		break;
+	}
+	(void)atomic_fetch_add_explicit(&table.generation, 1, memory_order_relaxed);
+	if (exec) {
+		(void)exec_account_launches(exec);
+		/* A last look: a graph may come and go between two passes. The clock, and with it
+		 * the first node's time, is the tracker's. */
+		if (exec_look_locked(exec))
+			(void)nodes_sample(exec);
+		nodes_give_back(exec);
+		(void)pthread_mutex_destroy(&exec->lock);
+		free(exec->node);
+		free(exec);
+	}
+	(void)pthread_mutex_unlock(&table.lock);
 }
 
 uint32_t execs_collect(void)

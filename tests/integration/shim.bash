@@ -36,7 +36,8 @@ stats() {
 }
 
 # trace EXPRESSION: Python over the grids `g` of trace.txt, those of the probe left out; each has kernel,
-# type, blocks and bits, the set of mask bits whose TPCs ran a block. `chip` are an H100's bits.
+# type, blocks, bits (the set of mask bits whose TPCs ran a block) and disabled (the descriptor's mask).
+# `chip` are an H100's bits.
 trace() {
 	python3 - "$1" <<-'PY'
 		import re, sys
@@ -49,6 +50,8 @@ trace() {
 		        self.kernel, self.type, self.hang = f["kernel"], int(f["type"]), int(f["hang"])
 		        self.blocks, self.sms = int(f["blocks_run"]), int(f["sms"])
 		        self.bits = {bit for bit in range(128) if mask >> bit & 1}
+		        mask = int(f["disabled"], 16)
+		        self.disabled = {bit for bit in range(128) if mask >> bit & 1}
 		g = [Grid(line) for line in open("trace.txt")]
 		probes = [grid for grid in g if grid.kernel.startswith("lithos_probe")]
 		g = [grid for grid in g if not grid.kernel.startswith("lithos_probe")]

@@ -87,8 +87,14 @@ confined() {
 	assert_status 0
 	assert_equal "$(field max_4)" 30
 	trace 'any(grid.type == 3 and len(grid.bits) > 40 for grid in g)'
-	# A cluster of 2 may run on the left-over TPCs, larger ones are kept off them by the driver.
-	trace 'sum(1 for grid in g if grid.type == 3 and max(grid.bits) >= 72) <= 1'
+	# The driver keeps clusters of more than 2 blocks off the left-over TPCs; the mask that the hardware
+	# got still says so, beside the quota's.
+	trace 'sum(1 for grid in g if grid.type == 3 and set(range(72, 128)) <= grid.disabled) >= 3'
+	rm trace.txt
+	run tenant LITHOS_TPC_QUOTA=33 clusters
+	assert_status 0
+	trace 'all(len(chip - grid.disabled) <= 33 for grid in g)'
+	trace 'sum(1 for grid in g if grid.type == 3 and set(range(72, 128)) <= grid.disabled) >= 3'
 	natively env LITHOS_SIM_TRACE="$PWD/native.txt" "$PROGRAMS/clusters"
 	[ -s native.txt ]
 	run with_stats --quota=100% -- "$PROGRAMS/clusters"

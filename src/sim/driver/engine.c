@@ -70,15 +70,17 @@ static void trace(const struct sim_grid *grid)
 {
 	const struct launch_cookie *cookie = grid->cookie;
 	const uint32_t *w = grid->used.w;
+	const uint32_t *d = grid->info.disabled.w;
 	char line[1024];
 	int n = snprintf(line, sizeof(line),
 			 "kernel=%.512s type=%u grid=%u,%u,%u blocks_run=%llu sms=%u "
-			 "smset=%08x%08x%08x%08x start_ns=%llu end_ns=%llu hang=%d reason=%s\n",
+			 "smset=%08x%08x%08x%08x disabled=%08x%08x%08x%08x start_ns=%llu "
+			 "end_ns=%llu hang=%d reason=%s\n",
 			 cookie->name, grid->info.type, grid->grid_dim[0], grid->grid_dim[1],
 			 grid->grid_dim[2], (unsigned long long)grid->nr_done, nr_sms_used(grid),
-			 w[3], w[2], w[1], w[0], (unsigned long long)grid->start_ns,
-			 (unsigned long long)grid->end_ns, grid->hang_reason != NULL,
-			 grid->hang_reason ? grid->hang_reason : "none");
+			 w[3], w[2], w[1], w[0], d[3], d[2], d[1], d[0],
+			 (unsigned long long)grid->start_ns, (unsigned long long)grid->end_ns,
+			 grid->hang_reason != NULL, grid->hang_reason ? grid->hang_reason : "none");
 
 	/* A trace that cannot be written is short; the device goes on. */
 	if (n > 0 && write(sim.trace_fd, line, (size_t)n) < 0)

@@ -39,6 +39,12 @@ static struct {
 	int has_quota;
 } devices;
 
+/* The device's place, whatever its state; NULL for a handle beyond the table. */
+static struct device *device_slot(CUdevice handle)
+{
+	return handle >= 0 && (uint32_t)handle < MAX_DEVICES ? &devices.device[handle] : NULL;
+}
+
 int device_read_quota(const char *text)
 {
 	if (!text[0])
@@ -186,45 +192,42 @@ static void device_first_sight(struct device *device, CUdevice handle)
 
 struct device *device_attach(CUdevice handle)
 {
-	struct device *device;
+	struct device *device = device_slot(handle);
 
-	if (handle < 0 || (uint32_t)handle >= MAX_DEVICES)
-		return NULL;
-	device = &devices.device[handle];
-	if (atomic_load_explicit(&device->state, memory_order_relaxed) == DEVICE_UNKNOWN)
+	if (device && atomic_load_explicit(&device->state, memory_order_relaxed) == DEVICE_UNKNOWN)
 		device_first_sight(device, handle);
 	return device_ready(handle);
 }
 
 void device_leave_alone(CUdevice handle)
 {
-	if (handle >= 0 && (uint32_t)handle < MAX_DEVICES)
-		atomic_store_explicit(&devices.device[handle].state, DEVICE_OFF,
-				      memory_order_release);
+	struct device *device = device_slot(handle);
+
+	if (device)
+		atomic_store_explicit(&device->state, DEVICE_OFF, memory_order_release);
 }
 
 struct device *device_ready(CUdevice handle)
 {
-	struct device *device;
+	struct device *device = device_slot(handle);
 
-	if (handle < 0 || (uint32_t)handle >= MAX_DEVICES)
+	if (!device || atomic_load_explicit(&device->state, memory_order_acquire) != DEVICE_READY)
 		return NULL;
-	device = &devices.device[handle];
-	return atomic_load_explicit(&device->state, memory_order_acquire) == DEVICE_READY ? device
-											  : NULL;
+	return device;
 }
 
 uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)
 {
-	const struct device *device = device_ready(handle);
-	uint32_t state;
+	const struct device *device = device_slot(handle);
 
-	if (!devices.has_quota || handle < 0 || (uint32_t)handle >= MAX_DEVICES)
+	if (!devices.has_quota || !device)
 		return nr_sms;
-	if (device)
+	switch (atomic_load_explicit(&device->state, memory_order_acquire)) {
+	case DEVICE_READY:
 		return device->nr_allowed * device->topo.sms_per_tpc;
-	state = atomic_load_explicit(&devices.device[handle].state, memory_order_relaxed);
-	if (state == DEVICE_OFF)
+	case DEVICE_OFF:
 		return nr_sms;
-	return quota_tpcs(&devices.quota, nr_sms / SMS_PER_TPC) * SMS_PER_TPC;
+	default:
+		return quota_tpcs(&devices.quota, nr_sms / SMS_PER_TPC) * SMS_PER_TPC;
+	}
 }

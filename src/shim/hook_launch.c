@@ -14,9 +14,6 @@
 
 #include "shim/slots.h"
 #include "shim/tenant.h"
-#include "shim/track/execs.h"
-
-#include "base/clock.h"
 
 /* Keys of streams: the handle, or a small number of its own for the default streams of a thread. */
 #define KEY_NULL_STREAM 8u

@@ -57,6 +57,12 @@ const char *qmd_hook_kernel_name(CUfunction func)
 	return name;
 }
 
+/* The table of the launch's version, V04_00's too, for what has no short way. */
+static const struct qmd_layout *layout_of(const struct launch *launch)
+{
+	return launch->layout ? launch->layout : qmd_layout_by_name("V04_00");
+}
+
 static void restrict_to(const struct launch *launch, const struct tpcset *allowed)
 {
 	struct tpcset disable = tpcset_not(*allowed);
@@ -82,8 +88,7 @@ static void note_fit(struct launch *launch, int fit)
 static __attribute__((noinline)) void mask_slow(struct launch *launch)
 {
 	const struct device *device = launch->ctx->device;
-	const struct qmd_layout *layout =
-		launch->layout ? launch->layout : qmd_layout_by_name("V04_00");
+	const struct qmd_layout *layout = layout_of(launch);
 	struct tpcset allowed, disabled;
 	struct qmd_grid grid;
 	int fit;
@@ -123,7 +128,7 @@ static void mask(struct launch *launch)
  */
 static __attribute__((noinline)) unsigned int free_release_slow(const struct launch *launch)
 {
-	const struct qmd_layout *layout = qmd_layout_by_name("V04_00");
+	const struct qmd_layout *layout = layout_of(launch);
 	uint64_t is_taken = 1;
 
 	thread_count(STATS_profiler_seen);
@@ -148,10 +153,7 @@ static unsigned int free_release(const struct launch *launch)
 static __attribute__((noinline)) void arm_slow(const struct launch *launch, unsigned int release,
 					       uint64_t address, uint32_t payload)
 {
-	const struct qmd_layout *layout =
-		launch->layout ? launch->layout : qmd_layout_by_name("V04_00");
-
-	(void)qmd_arm_release(layout, launch->event->qmd, release, address, payload);
+	(void)qmd_arm_release(layout_of(launch), launch->event->qmd, release, address, payload);
 }
 
 static void arm(const struct launch *launch, unsigned int release, uint64_t address,
@@ -182,8 +184,7 @@ static void changed_dims(uint32_t field[3], uint32_t x, uint32_t y, uint32_t z)
 static __attribute__((noinline)) void row_shape_slow(const struct launch *launch,
 						     struct stats_kernel *kernel)
 {
-	const struct qmd_layout *layout =
-		launch->layout ? launch->layout : qmd_layout_by_name("V04_00");
+	const struct qmd_layout *layout = layout_of(launch);
 	struct qmd_grid grid;
 
 	if (qmd_decode_grid(layout, launch->event->qmd, &grid))

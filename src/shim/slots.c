@@ -16,8 +16,8 @@
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
+#include "base/hash.h"
 #include "shim/thread.h"
 
 /* The jump slots of entries.S, and the driver's functions behind hooked rows. */
@@ -69,9 +69,7 @@ static struct {
 
 static uint32_t map_start(const void *pointer)
 {
-	uint64_t x = (uint64_t)(uintptr_t)pointer * 0x9e3779b97f4a7c15u;
-
-	return (uint32_t)(x >> 32) & (MAP_SLOTS - 1);
+	return hash_pointer(pointer) & (MAP_SLOTS - 1);
 }
 
 static void map_add(uint32_t row)

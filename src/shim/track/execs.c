@@ -16,7 +16,8 @@
  * been idle.
  *
  * Locks: table.lock guards the list and, through exec->lock, the nodes; the tracker takes both,
- * launches only bump counters. Tested by tests/integration/graph_stats.c on the simulated GPU.
+ * launches only bump counters. Tested by tests/unit/execs_samples.c, and by shim_stats.bats on
+ * the simulated GPU.
  */
 #include "shim/track/execs.h"
 
@@ -25,14 +26,13 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <lithos/stats.h>
 
 #include "base/clock.h"
 #include "base/clock_sync.h"
+#include "base/hash.h"
 #include "shim/thread.h"
-#include "shim/track/kernels.h"
 #include "shim/track/records.h"
 #include "shim/track/rows.h"
 
@@ -72,7 +72,7 @@ static struct {
 
 static uint32_t bucket_of(CUgraphExec handle)
 {
-	return (uint32_t)(((uint64_t)(uintptr_t)handle * 0x9e3779b97f4a7c15u) >> 40) % EXEC_BUCKETS;
+	return hash_pointer(handle) % EXEC_BUCKETS;
 }
 
 static struct exec *exec_find_or_add_locked(CUgraphExec handle)
@@ -119,9 +119,15 @@ void exec_launched(struct exec *exec, uint64_t submitted_ns)
 	(void)atomic_fetch_add_explicit(&exec->nr_launches, 1, memory_order_relaxed);
 }
 
+/* Node records stand behind those of the chunks. */
+static size_t node_place(const struct node *node)
+{
+	return (size_t)POOL_CHUNKS * CHUNK_RECORDS + node->index;
+}
+
 static struct record *node_record(const struct node *node)
 {
-	return &node->pool->memory[POOL_CHUNKS * CHUNK_RECORDS + node->index];
+	return &node->pool->memory[node_place(node)];
 }
 
 static struct node *node_find_or_add(struct exec *exec, struct record_pool *pool, const void *key)
@@ -159,8 +165,7 @@ int exec_arm_node(struct exec *exec, struct record_pool *pool, const void *key, 
 		node->payload = __atomic_add_fetch(&table.payload, 1, __ATOMIC_RELAXED);
 		ret_release->payload = node->payload;
 		ret_release->address =
-			pool->device_address +
-			(POOL_CHUNKS * CHUNK_RECORDS + node->index) * sizeof(struct record);
+			pool->device_address + node_place(node) * sizeof(struct record);
 	}
 	(void)pthread_mutex_unlock(&exec->lock);
 	return node ? 0 : -ENOSPC;

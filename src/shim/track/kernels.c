@@ -23,6 +23,7 @@
 
 #include <lithos/stats.h>
 
+#include "base/hash.h"
 #include "shim/thread.h"
 
 #define HANDLE_SLOTS 16384u /* power of two; twice what the table can name, and more */
@@ -41,11 +42,6 @@ static struct {
 	} handle[HANDLE_SLOTS];
 	uint32_t row_by_name[NAME_SLOTS]; /* row + 1; 0 = free */
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1};
-
-static uint32_t hash_pointer(const void *p)
-{
-	return (uint32_t)(((uint64_t)(uintptr_t)p * 0x9e3779b97f4a7c15u) >> 32);
-}
 
 static uint32_t hash_name(const char *name)
 {

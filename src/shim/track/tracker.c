@@ -31,6 +31,7 @@
 
 #include "base/clock.h"
 #include "base/clock_sync.h"
+#include "base/hash.h"
 #include "base/stats_file.h"
 #include "shim/tenant.h"
 #include "shim/track/rows.h"
@@ -52,7 +53,7 @@ static struct {
 
 static uint64_t *stream_end_of(uint64_t key)
 {
-	return &tracker.stream_end_ns[(key * 0x9e3779b97f4a7c15u) >> 52];
+	return &tracker.stream_end_ns[hash_u64(key) >> 52];
 }
 
 _Static_assert(STREAM_SLOTS == 1u << 12, "stream_end_of() takes the top 12 bits");

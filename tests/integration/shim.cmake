@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The real shim on the simulated GPU. The bats files use these programs as tenants.
-foreach(name shim_apis shim_killed shim_many shim_told)
+foreach(name shim_apis shim_guest shim_killed shim_many shim_told)
 	add_executable(integration_${name} ${name}.c)
 	target_link_libraries(integration_${name} PRIVATE test_programs)
 	set_target_properties(integration_${name} PROPERTIES

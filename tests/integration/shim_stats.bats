@@ -98,3 +98,12 @@ setup() {
 	stats 'k["lk_count"]["launches"] == c["records_read"] + c["records_lost"]'
 	stats 'c["records_lost"] == 0'
 }
+
+@test "a profiler beside us keeps release 1, and every launch still has a record" {
+	run with_stats --quota=4 -- "$PROGRAMS/shim_guest"
+	assert_status 0
+	assert_line 'program=guest seen=300 written=300'
+	stats 'k["lk_null"]["launches"] == 300 and k["lk_null"]["tpcs"] == 4'
+	stats 'c["profiler_seen"] == 300 and c["records_dropped"] == 0'
+	stats 'c["records_read"] == c["records_armed"] == 300'
+}

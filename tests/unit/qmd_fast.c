@@ -21,6 +21,7 @@ static void compare_reads(const uint32_t *words)
 {
 	uint64_t type = 0;
 	uint64_t valid = 0;
+	uint64_t is_taken = 0;
 	struct tpcset disabled = qmd_v04_00_disabled(words);
 
 	assert_int_equal(qmd_v04_00_version_is(words), qmd_layout_of(words, 9) == v04);
@@ -28,6 +29,8 @@ static void compare_reads(const uint32_t *words)
 	assert_int_equal(qmd_v04_00_type(words), type);
 	assert_int_equal(qmd_get(v04, words, QMD_TPC_DISABLE_MASK_VALID, 0, &valid), 0);
 	assert_int_equal(qmd_v04_00_mask_counts(words), valid ? UINT32_MAX : 0);
+	assert_int_equal(qmd_get(v04, words, QMD_RELEASE_ENABLE, 1, &is_taken), 0);
+	assert_int_equal(qmd_v04_00_release1_is_free(words), !is_taken);
 	for (unsigned int i = 0; i < TPCSET_WORDS; i++) {
 		uint64_t word = 0;
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 lithos_unit_test(occupancy_dumps lithos_hw)
+lithos_unit_test(prelude_images lithos_hw)
+lithos_unit_test(prelude_redirect lithos_hw)
 lithos_unit_test(qmd_driver_ops lithos_hw)
 lithos_unit_test(qmd_edits lithos_hw)
 lithos_unit_test(qmd_fast lithos_hw)

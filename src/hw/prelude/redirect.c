@@ -33,15 +33,16 @@ static const struct address_fields bank_fields[] = {
 	{QMD_CONSTANT_BUFFER_ADDRESS_SHIFTED6_LOWER, QMD_CONSTANT_BUFFER_ADDRESS_SHIFTED6_UPPER, 6},
 };
 
-/* The pair this version has; NULL when it has neither. */
+static int has_fields(const struct qmd_layout *layout, const struct address_fields *fields)
+{
+	return layout->field[fields->lower].width && layout->field[fields->upper].width;
+}
+
+/* The pair this version has; the second one also when it has neither. */
 static const struct address_fields *fields_of(const struct qmd_layout *layout,
 					      const struct address_fields pair[2])
 {
-	for (int i = 0; i < 2; i++) {
-		if (layout->field[pair[i].lower].width && layout->field[pair[i].upper].width)
-			return &pair[i];
-	}
-	return NULL;
+	return has_fields(layout, &pair[0]) ? &pair[0] : &pair[1];
 }
 
 static int address_fits(const struct qmd_layout *layout, const struct address_fields *fields,
@@ -75,7 +76,8 @@ static int redirect_check(const struct qmd_layout *layout, const void *qmd, uint
 	const struct address_fields *program = fields_of(layout, program_fields);
 	const struct address_fields *bank = fields_of(layout, bank_fields);
 
-	if (!program || !bank || !layout->field[QMD_CONSTANT_BUFFER_SIZE_SHIFTED4].width ||
+	if (!has_fields(layout, program) || !has_fields(layout, bank) ||
+	    !layout->field[QMD_CONSTANT_BUFFER_SIZE_SHIFTED4].width ||
 	    !layout->field[QMD_REGISTER_COUNT].width)
 		return -ENOTSUP;
 	if (slot_address % PRELUDE_SLOT_BYTES)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+lithos_unit_test(code_corpus lithos_hw)
+lithos_unit_test(code_damage lithos_hw)
 lithos_unit_test(occupancy_dumps lithos_hw)
 lithos_unit_test(prelude_images lithos_hw)
 lithos_unit_test(prelude_redirect lithos_hw)

@@ -10,7 +10,9 @@
  *   gate      only blocks of a range run
  *   claim     every block, or the grid as a whole, decides once whether it runs: see the words
  *   word      what a claim leaves behind: 2k = launch number 2k runs it, 2k + 1 = launch 2k gave
- *             it up. Numbers grow for the life of the words.
+ *             it up. Numbers grow for the life of the words. With one word for the grid, the flag
+ *             must not fall while a launch that may have given up is on the device: when its helper
+ *             gives up after it, its later blocks would take the grid that its earlier ones left.
  *
  * Costs (measured on H100, shared/facts): a block that leaves takes 0.6 ns of the grid; the gate
  * adds 0.1 % to blocks of 50 us, 0.5 % at 10 us, 2.5 % at 2 us; the claim 0.2, 1.2 and 6 %.

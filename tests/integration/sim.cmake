@@ -19,3 +19,23 @@ foreach(name where clusters coop)
 endforeach()
 lithos_sim_test(shim_where_small_quota_3 COMMAND program_where --expect-sms 6
 	ENV LITHOS_SIM_GPU=small LITHOS_TPC_QUOTA=3)
+
+# The shim's programs on a GPU that could be shared: a server for each, started by the first call.
+foreach(name where order graphs threads coop clusters)
+	lithos_sim_test(shim_${name}_shared COMMAND program_${name}
+		ENV LITHOS_SIM_DEVICE=${CMAKE_BINARY_DIR}/tests/shim_gpu_${name} LITHOS_STATS=1)
+endforeach()
+lithos_sim_test(shim_where_shared_quota_4 COMMAND program_where --expect-sms 8
+	ENV LITHOS_SIM_DEVICE=${CMAKE_BINARY_DIR}/tests/shim_gpu_quota LITHOS_TPC_QUOTA=4)
+
+# Redirected launches, and a second process that stops them, on GPUs of their own and on a shared one.
+# Grids of many waves, of blocks that are long enough for a machine that is slow to react.
+function(lithos_prelude_test name block_us peer_block_us)
+	lithos_sim_test(${name} COMMAND program_preludes --preemptions 5 --blocks 2000 --threads 1024
+		--block-us ${block_us} --peer-preemptions 3 --peer-block-us ${peer_block_us}
+		NATIVE THREADS ENV ${ARGN})
+endfunction()
+lithos_prelude_test(sim_preludes 10000 4000)
+lithos_prelude_test(sim_preludes_small 1000 500 LITHOS_SIM_GPU=small)
+lithos_prelude_test(sim_preludes_shared 10000 4000
+	LITHOS_SIM_DEVICE=${CMAKE_BINARY_DIR}/tests/sim_gpu_program_preludes)

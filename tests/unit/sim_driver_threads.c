@@ -55,6 +55,9 @@ static void test_hung_grid(void **state)
 	OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
 	OK(cuFuncSetAttribute(func, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 200 * 1024));
 	OK(cuLaunchKernel(func, 133, 1, 1, 32, 1, 1, 200 * 1024, stream, params, NULL));
+	/* A shared device says so a moment later. */
+	while (!lithos_sim_nr_hung())
+		assert_int_equal(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
 	assert_int_equal(lithos_sim_nr_hung(), 1);
 	assert_int_equal(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
 	OK(cuCtxDestroy(ctx));

@@ -17,9 +17,13 @@
 #include <string.h>
 
 #include "hw/occupancy.h"
+#include "hw/prelude/prelude.h"
 
 /* GRID_GPU_GPC_CGA of NVIDIA's header: cooperative and in clusters. */
 #define QMD_GRID_COOPERATIVE_CLUSTER 5
+
+/* In word 0 of descriptors launched with programmatic stream serialization (sim/kernel/qmd_build.c). */
+#define WAITS_FOR_PRE_EXIT 0x60000000u
 
 static uint32_t field(const struct sim_device *device, const void *qmd, enum qmd_field name)
 {
@@ -60,25 +64,54 @@ static void decode_extent(const struct sim_device *device, struct sim_grid *grid
 	grid->nr_blocks = (uint64_t)grid->extent[0] * grid->extent[1] * grid->extent[2];
 }
 
+static uint64_t prelude_ns(enum sim_program program)
+{
+	return program == SIM_PROGRAM_GATE    ? SIM_GATE_NS
+	       : program == SIM_PROGRAM_CLAIM ? SIM_CLAIM_NS
+					      : 0;
+}
+
+static uint64_t bank_field(const struct sim_device *device, const void *qmd, enum qmd_field name)
+{
+	uint64_t value = 0;
+
+	(void)qmd_get(device->layout, qmd, name, PRELUDE_BANK, &value);
+	return value;
+}
+
+/* Where the bank of a prelude's slot lies; 0 when it is not bound, or smaller than a slot. */
+static uint64_t slot_address(const struct sim_device *device, const void *qmd)
+{
+	if (!bank_field(device, qmd, QMD_CONSTANT_BUFFER_VALID) ||
+	    bank_field(device, qmd, QMD_CONSTANT_BUFFER_SIZE_SHIFTED4) < PRELUDE_SLOT_BYTES / 16)
+		return 0;
+	return (bank_field(device, qmd, QMD_CONSTANT_BUFFER_ADDRESS_SHIFTED6_LOWER) |
+		bank_field(device, qmd, QMD_CONSTANT_BUFFER_ADDRESS_SHIFTED6_UPPER) << 32)
+	       << 6;
+}
+
 int grid_decode(const struct sim_device *device, const struct sim_launch *launch,
 		struct sim_grid *grid)
 {
 	struct tpcset allowed = device->chip.present;
+	uint32_t first_word;
 
 	memset(grid, 0, sizeof(*grid));
 	memcpy(grid->qmd, launch->qmd, SIM_QMD_BYTES);
 	memcpy(grid->grid_dim, launch->grid_dim, sizeof(grid->grid_dim));
 	grid->cookie = launch->cookie;
-	grid->cost_ns = launch->cost_ns;
+	grid->program = launch->program;
+	grid->cost_ns = launch->cost_ns + prelude_ns(launch->program);
 	/* The hardware knows its own layout: a wrong version byte fools tools, not the device. */
 	(void)qmd_set(device->layout, grid->qmd, QMD_QMD_MAJOR_VERSION, 0, 4);
 	(void)qmd_set(device->layout, grid->qmd, QMD_QMD_MINOR_VERSION, 0, 0);
 	if (qmd_decode_grid(device->layout, grid->qmd, &grid->info))
 		return -EINVAL;
 	decode_extent(device, grid);
+	grid->slot_address = slot_address(device, grid->qmd);
 	if (!grid->cluster_blocks)
 		return -EINVAL;
-	if (grid->info.mask_valid && !device->config.ignores_masks)
+	if (grid->info.mask_valid && !device->config.ignores_masks && !launch->ignores_mask)
 		allowed = tpcset_andnot(allowed, grid->info.disabled);
 	grid->allowed = allowed;
 	grid->per_sm = occupancy_blocks_per_sm(&device->chip.limits, &grid->info);
@@ -86,6 +119,9 @@ int grid_decode(const struct sim_device *device, const struct sim_launch *launch
 		grid->share = SM_SHARES / grid->per_sm;
 	grid->all_at_once = is_cooperative(grid);
 	grid->is_gang = grid->all_at_once || launch->waits_for_all;
+	grid->pre_exits = field(device, grid->qmd, QMD_PRE_EXIT_AT_LAST_CTA_LAUNCH) != 0;
+	memcpy(&first_word, grid->qmd, sizeof(first_word));
+	grid->overlaps = (first_word & WAITS_FOR_PRE_EXIT) == WAITS_FOR_PRE_EXIT;
 	return 0;
 }
 

@@ -8,7 +8,10 @@
  * busy. Between two events nothing changes, so time jumps from event to event and every block has
  * exact times however late the caller is.
  *
- * What it does badly: grids of one queue never overlap (no programmatic overlap), a launch costs no
+ * Programmatic overlap: a grid whose descriptor says so begins when the last block of the grid before
+ * it in its queue has begun, if that one's descriptor lets it; whatever comes next waits for both.
+ *
+ * What it does badly: a kernel cannot let its successor begin earlier, a launch costs no
  * time of its own, memory bandwidth is not shared. A hung grid keeps the SMs it got until its queue
  * goes.
  *
@@ -32,12 +35,12 @@ struct sim_device *device_new(const struct sim_device_config *config)
 	device->layout = qmd_layout_by_name("V04_00");
 	device->heap_room = (uint64_t)device->chip.nr_sms * device->chip.limits.max_blocks;
 	device->heap = calloc(device->heap_room, sizeof(*device->heap));
-	for (uint32_t i = 0; i < CHIP_MAX_SMS; i++)
-		device->sm[i].free = SM_SHARES;
-	if (device->layout && device->heap)
+	device->slice_end_ns = SIM_NEVER;
+	device->own = device_group_new(device);
+	device->running = device->own;
+	if (device->layout && device->heap && device->own)
 		return device;
-	free(device->heap);
-	free(device);
+	device_free(device);
 	return NULL;
 }
 
@@ -47,11 +50,19 @@ void device_free(struct sim_device *device)
 		return;
 	while (device->queues)
 		device_queue_free(device, device->queues);
+	while (device->groups)
+		device_group_free(device, device->groups);
 	free(device->heap);
 	free(device);
 }
 
 struct sim_queue *device_queue_new(struct sim_device *device, int priority)
+{
+	return device_queue_new_in(device, device->own, priority);
+}
+
+struct sim_queue *device_queue_new_in(struct sim_device *device, struct sim_group *group,
+				      int priority)
 {
 	struct sim_queue *queue = calloc(1, sizeof(*queue));
 	struct sim_event *heap =
@@ -66,6 +77,7 @@ struct sim_queue *device_queue_new(struct sim_device *device, int priority)
 		return NULL;
 	}
 	queue->tail = &queue->head;
+	queue->group = group;
 	queue->priority = priority;
 	queue->next = device->queues;
 	device->queues = queue;
@@ -87,9 +99,10 @@ static void item_free(struct sim_item *item)
 	free(item);
 }
 
-static void deactivate(struct sim_device *device, const struct sim_grid *grid)
+static void deactivate(const struct sim_grid *grid)
 {
-	for (struct sim_grid **link = &device->active; *link; link = &(*link)->next_active) {
+	for (struct sim_grid **link = &grid->queue->group->active; *link;
+	     link = &(*link)->next_active) {
 		if (*link == grid) {
 			*link = grid->next_active;
 			return;
@@ -99,7 +112,7 @@ static void deactivate(struct sim_device *device, const struct sim_grid *grid)
 
 static int gang_is_waiting(const struct sim_grid *grid)
 {
-	return grid->is_gang && grid->nr_placed < grid->nr_blocks;
+	return grid->is_gang && !grid->gang_runs;
 }
 
 /* Frees the SMs of a grid that is given up in the middle. */
@@ -107,10 +120,14 @@ static void evict(struct sim_device *device, struct sim_grid *grid)
 {
 	if (!grid->started)
 		return;
-	deactivate(device, grid);
+	deactivate(grid);
 	heap_remove(device, grid, NULL);
-	for (uint64_t i = 0; gang_is_waiting(grid) && i < grid->nr_placed; i++)
-		device->sm[grid->gang_sm[i]].free += grid->share;
+	for (uint64_t i = 0; gang_is_waiting(grid) && i < grid->nr_placed; i++) {
+		if (grid->gang_sm[i] == SIM_NO_SM)
+			continue;
+		grid->queue->group->sm[grid->gang_sm[i]].free += grid->share;
+		grid->queue->group->nr_resident--;
+	}
 }
 
 static void drop_item(struct sim_device *device, struct sim_item *item)
@@ -211,14 +228,19 @@ int device_submit_task(struct sim_device *device, struct sim_queue *queue, struc
 	return 0;
 }
 
-/* The first item of a queue is over. */
-static void item_over(struct sim_device *device, struct sim_queue *queue)
+/* An item of a queue is over: the first one, or a grid that overlapped those before it. */
+static void item_over(struct sim_device *device, struct sim_queue *queue,
+		      const struct sim_grid *grid)
 {
-	struct sim_item *item = queue->head;
+	struct sim_item **link = &queue->head;
+	struct sim_item *item;
 
-	queue->head = item->next;
-	if (!queue->head)
-		queue->tail = &queue->head;
+	while (grid && (*link)->grid != grid)
+		link = &(*link)->next;
+	item = *link;
+	*link = item->next;
+	if (!item->next)
+		queue->tail = link;
 	queue->nr_queued--;
 	device->nr_over++;
 	device->dirty = 1;
@@ -230,12 +252,29 @@ static void grid_finish(struct sim_device *device, struct sim_grid *grid)
 	grid->end_ns = device->now_ns;
 	write_releases(device, grid);
 	device->config.ops.grid_over(device->config.ops.user, grid);
-	item_over(device, grid->queue);
+	item_over(device, grid->queue, grid);
 }
 
-static void activate(struct sim_device *device, struct sim_grid *grid)
+int grid_settle(struct sim_device *device, struct sim_grid *grid)
 {
-	struct sim_grid **link = &device->active;
+	if (grid->nr_done < grid->nr_blocks || grid->is_issuing || grid->hang_reason)
+		return 0;
+	grid_finish(device, grid);
+	return 1;
+}
+
+void grid_hang(struct sim_device *device, struct sim_grid *grid, const char *reason)
+{
+	grid->hang_reason = reason;
+	grid->end_ns = device->now_ns;
+	device->nr_hung++;
+	device->dirty = 1;
+	device->config.ops.grid_over(device->config.ops.user, grid);
+}
+
+static void activate(struct sim_grid *grid)
+{
+	struct sim_grid **link = &grid->queue->group->active;
 
 	while (*link && (*link)->priority <= grid->priority)
 		link = &(*link)->next_active;
@@ -255,14 +294,11 @@ static void grid_start(struct sim_device *device, struct sim_grid *grid)
 	/* Blocks of a hung gang occupy what they can get; other hung grids have none that could
 	 * start. */
 	if (!grid->hang_reason || (grid->is_gang && grid->share))
-		activate(device, grid);
+		activate(grid);
 	if (!grid->hang_reason)
 		return;
-	device->nr_hung++;
-	device->dirty = 1;
 	place_blocks(device);
-	grid->end_ns = device->now_ns;
-	device->config.ops.grid_over(device->config.ops.user, grid);
+	grid_hang(device, grid, grid->hang_reason);
 }
 
 /* 1 when the queue may have more to offer at once. */
@@ -283,7 +319,7 @@ static int task_try(struct sim_device *device, struct sim_queue *queue)
 			  &(struct sim_event){.at_ns = device->now_ns + busy_ns, .queue = queue});
 		return 0;
 	}
-	item_over(device, queue);
+	item_over(device, queue, NULL);
 	return 1;
 }
 
@@ -304,17 +340,46 @@ static void pump_queue(struct sim_device *device, struct sim_queue *queue)
 	}
 }
 
+/* Whether the item behind this one is a grid that need not wait for its end. */
+static int lets_next_begin(const struct sim_device *device, const struct sim_item *item)
+{
+	const struct sim_grid *grid = item->grid;
+	const struct sim_grid *next = item->next ? item->next->grid : NULL;
+
+	if (!grid || !next || device->config.never_overlaps)
+		return 0;
+	return grid->started && grid->pre_exits && grid->nr_placed == grid->nr_blocks &&
+	       !grid->is_issuing && !grid->is_gang && !grid->hang_reason && next->overlaps &&
+	       next->nr_blocks && !next->is_gang;
+}
+
+static void overlap_queue(struct sim_device *device, const struct sim_queue *queue)
+{
+	for (struct sim_item *item = queue->head; item && lets_next_begin(device, item);
+	     item = item->next) {
+		if (!item->next->grid->started)
+			grid_start(device, item->next->grid);
+	}
+}
+
+static void pump_queues(struct sim_device *device)
+{
+	device->dirty = 0;
+	device->has_watcher = 0;
+	for (struct sim_queue *queue = device->queues; queue; queue = queue->next) {
+		pump_queue(device, queue);
+		overlap_queue(device, queue);
+	}
+}
+
 /* Lets every queue go as far as it can at this instant. */
 static void pump(struct sim_device *device)
 {
-	while (device->dirty) {
-		device->dirty = 0;
-		device->has_watcher = 0;
-		for (struct sim_queue *queue = device->queues; queue; queue = queue->next)
-			pump_queue(device, queue);
-	}
-	if (device->active)
+	do {
+		while (device->dirty)
+			pump_queues(device);
 		place_blocks(device);
+	} while (device->dirty);
 }
 
 static void event_happens(struct sim_device *device, const struct sim_event *event)
@@ -322,16 +387,49 @@ static void event_happens(struct sim_device *device, const struct sim_event *eve
 	struct sim_grid *grid = event->grid;
 	uint32_t index[3];
 
+	if (event->issuing) {
+		event->issuing->is_issuing = 0;
+		device->dirty = 1; /* the next grid of the queue may overlap it */
+		(void)grid_settle(device, event->issuing);
+		return;
+	}
 	if (event->queue) {
-		item_over(device, event->queue);
+		item_over(device, event->queue, NULL);
 		return;
 	}
 	grid_block_index(grid, event->block, index);
 	device->config.ops.run_block(device->config.ops.user, grid, index, event->smid,
 				     device->now_ns);
-	device->sm[event->smid].free += grid->share;
-	if (++grid->nr_done == grid->nr_blocks)
-		grid_finish(device, grid);
+	grid->queue->group->sm[event->smid].free += grid->share;
+	grid->queue->group->nr_resident--;
+	grid->nr_done++;
+	(void)grid_settle(device, grid);
+}
+
+static uint64_t next_event_ns(const struct sim_device *device)
+{
+	uint64_t at_ns = device->nr_events ? device->heap[0].at_ns : SIM_NEVER;
+
+	return at_ns < device->slice_end_ns ? at_ns : device->slice_end_ns;
+}
+
+/* What happens next: blocks that end with their slice do end. */
+static void step(struct sim_device *device)
+{
+	struct sim_event event;
+
+	if (!device->nr_events || device->slice_end_ns < device->heap[0].at_ns) {
+		device->now_ns = device->slice_end_ns;
+		slice_end(device);
+		pump(device);
+		return;
+	}
+	event = heap_pop(device);
+	device->now_ns = event.at_ns;
+	event_happens(device, &event);
+	/* Ends at one instant belong together: their slots are given out by priority. */
+	if (!device->nr_events || device->heap[0].at_ns != device->now_ns)
+		pump(device);
 }
 
 uint64_t device_advance(struct sim_device *device, uint64_t now_ns)
@@ -341,18 +439,11 @@ uint64_t device_advance(struct sim_device *device, uint64_t now_ns)
 	/* Memory may have changed since the last call, so watchers are asked again. */
 	if (device->has_watcher)
 		device->dirty = 1;
-	if (!device->nr_events && device->now_ns < now_ns)
+	if (next_event_ns(device) == SIM_NEVER && device->now_ns < now_ns)
 		device->now_ns = now_ns;
 	pump(device);
-	while (device->nr_events && device->heap[0].at_ns <= now_ns) {
-		struct sim_event event = heap_pop(device);
-
-		device->now_ns = event.at_ns;
-		event_happens(device, &event);
-		/* Ends at one instant belong together: their slots are given out by priority. */
-		if (!device->nr_events || device->heap[0].at_ns != device->now_ns)
-			pump(device);
-	}
+	while (next_event_ns(device) <= now_ns)
+		step(device);
 	if (device->now_ns < now_ns)
 		device->now_ns = now_ns;
 	return device->nr_over + device->nr_hung - before;
@@ -360,7 +451,7 @@ uint64_t device_advance(struct sim_device *device, uint64_t now_ns)
 
 uint64_t device_next_event_ns(const struct sim_device *device)
 {
-	uint64_t next = device->nr_events ? device->heap[0].at_ns : SIM_NEVER;
+	uint64_t next = next_event_ns(device);
 
 	if (device->has_watcher && next > device->now_ns + SIM_POLL_NS)
 		next = device->now_ns + SIM_POLL_NS;
@@ -377,32 +468,79 @@ uint64_t device_nr_hung(const struct sim_device *device)
 	return device->nr_hung;
 }
 
-/* Shares a grid holds on SMs at this moment, added to taken[]. */
-static void count_shares(const struct sim_grid *grid, uint64_t *taken)
+uint64_t device_nr_resident(const struct sim_device *device)
 {
-	for (uint64_t i = 0; gang_is_waiting(grid) && i < grid->nr_placed; i++)
-		taken[grid->gang_sm[i]] += grid->share;
+	return device->running->nr_resident;
+}
+
+/* Shares and blocks of one group, counted from where they come from. */
+struct group_count {
+	uint64_t taken[CHIP_MAX_SMS];
+	uint64_t nr_resident;
+};
+
+static void count_block(struct group_count *count, const struct sim_grid *grid, uint32_t smid)
+{
+	count->taken[smid] += grid->share;
+	count->nr_resident++;
+}
+
+static void count_gang(struct group_count *count, const struct sim_grid *grid)
+{
+	for (uint64_t i = 0; i < grid->nr_placed; i++) {
+		if (grid->gang_sm[i] != SIM_NO_SM)
+			count_block(count, grid, grid->gang_sm[i]);
+	}
+}
+
+static void count_group(const struct sim_device *device, const struct sim_group *group,
+			struct group_count *count)
+{
+	for (uint64_t i = 0; i < device->nr_events; i++) {
+		const struct sim_event *event = &device->heap[i];
+
+		if (event->grid && event->grid->queue->group == group)
+			count_block(count, event->grid, event->smid);
+	}
+	for (uint64_t i = 0; i < group->nr_frozen; i++)
+		count_block(count, group->frozen[i].grid, group->frozen[i].smid);
+	for (const struct sim_queue *queue = device->queues; queue; queue = queue->next) {
+		const struct sim_grid *grid = queue->head ? queue->head->grid : NULL;
+
+		if (grid && queue->group == group && gang_is_waiting(grid))
+			count_gang(count, grid);
+	}
+}
+
+static int group_check(const struct sim_device *device, const struct sim_group *group)
+{
+	struct group_count count = {0};
+
+	count_group(device, group, &count);
+	if (count.nr_resident != group->nr_resident)
+		return -EPROTO;
+	if (group == device->running && group->nr_frozen)
+		return -EPROTO;
+	for (uint32_t sm = 0; sm < device->chip.nr_sms; sm++) {
+		if (count.taken[sm] + group->sm[sm].free != SM_SHARES)
+			return -EPROTO;
+	}
+	return 0;
 }
 
 int device_check(const struct sim_device *device)
 {
-	uint64_t taken[CHIP_MAX_SMS] = {0};
+	int r = 0;
 
 	for (uint64_t i = 0; i < device->nr_events; i++) {
 		const struct sim_event *event = &device->heap[i];
 
-		if (event->grid)
-			taken[event->smid] += event->grid->share;
 		if (i && device->heap[(i - 1) / 2].at_ns > event->at_ns)
 			return -EPROTO;
-	}
-	for (const struct sim_queue *queue = device->queues; queue; queue = queue->next) {
-		if (queue->head && queue->head->kind == ITEM_GRID)
-			count_shares(queue->head->grid, taken);
-	}
-	for (uint32_t sm = 0; sm < device->chip.nr_sms; sm++) {
-		if (taken[sm] + device->sm[sm].free != SM_SHARES)
+		if (event->grid && event->grid->queue->group != device->running)
 			return -EPROTO;
 	}
-	return 0;
+	for (const struct sim_group *group = device->groups; group && !r; group = group->next)
+		r = group_check(device, group);
+	return r;
 }

@@ -42,5 +42,6 @@ SIM_EXPORT CUresult cuProfilerStop(void);
 /* Grids that are over, hung ones included, and hung ones, since the process started. For tests. */
 SIM_EXPORT uint64_t lithos_sim_nr_grids(void);
 SIM_EXPORT int lithos_sim_nr_hung(void);
+SIM_EXPORT int lithos_sim_nr_faults(void);
 
 #endif

@@ -41,6 +41,11 @@ CUresult current_ctx_locked(struct CUctx_st **ret_ctx)
 	return CUDA_SUCCESS;
 }
 
+CUresult ctx_fault_locked(const struct CUctx_st *ctx)
+{
+	return object_is_locked(ctx, OBJECT_CTX) ? ctx->fault : CUDA_SUCCESS;
+}
+
 static CUresult push_locked(struct CUctx_st *ctx)
 {
 	if (stack.depth == MAX_DEPTH)
@@ -49,7 +54,7 @@ static CUresult push_locked(struct CUctx_st *ctx)
 	return CUDA_SUCCESS;
 }
 
-static CUresult ctx_new_locked(unsigned int flags, struct CUctx_st **ret_ctx)
+static CUresult ctx_new_locked(CUdevice dev, unsigned int flags, struct CUctx_st **ret_ctx)
 {
 	struct CUctx_st *ctx;
 	CUresult r = engine_start_locked();
@@ -60,6 +65,8 @@ static CUresult ctx_new_locked(unsigned int flags, struct CUctx_st **ret_ctx)
 	if (!ctx)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	ctx->id = sim.next_id++;
+	ctx->device = dev;
+	ctx->gpu = sim.gpu_of[dev];
 	ctx->flags = flags;
 	ctx->api_version = 3020;
 	ctx->limit[CU_LIMIT_STACK_SIZE] = 1024;
@@ -104,7 +111,7 @@ static CUresult ctx_create(CUcontext *pctx, unsigned int flags, CUdevice dev)
 		return r;
 	r = pctx ? device_check_id(dev) : CUDA_ERROR_INVALID_VALUE;
 	if (!r)
-		r = ctx_new_locked(flags, &ctx);
+		r = ctx_new_locked(dev, flags, &ctx);
 	if (!r)
 		r = push_locked(ctx);
 	if (!r)
@@ -207,7 +214,7 @@ CUresult ctx_wait_locked(struct CUctx_st *ctx)
 	/* The list may change while the lock is away, so it is searched from the start each time.
 	 */
 	for (struct CUstream_st *stream = ctx->streams; stream && !r;) {
-		if (device_queue_is_idle(stream->queue)) {
+		if (gpu_queue_is_idle(stream->queue)) {
 			stream = stream->next;
 			continue;
 		}
@@ -216,7 +223,7 @@ CUresult ctx_wait_locked(struct CUctx_st *ctx)
 			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 		stream = ctx->streams;
 	}
-	return r;
+	return r ? r : ctx->fault;
 }
 
 CUresult cuCtxSynchronize(void)
@@ -245,86 +252,95 @@ CUresult cuCtxSynchronize_v2(CUcontext ctx)
 	return leave(r);
 }
 
-CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
+/* 0 with the lock held and the device good, or the error. */
+static CUresult enter_primary(CUdevice dev, struct primary_ctx **ret_primary)
 {
 	CUresult r = enter();
 
 	if (r)
 		return r;
-	r = pctx ? device_check_id(dev) : CUDA_ERROR_INVALID_VALUE;
-	if (!r && !sim.primary) {
-		r = ctx_new_locked(sim.primary_flags, &sim.primary);
+	r = device_check_id(dev);
+	if (r)
+		return leave(r);
+	*ret_primary = &sim.primary[dev];
+	return CUDA_SUCCESS;
+}
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
+{
+	struct primary_ctx *primary;
+	CUresult r = pctx ? enter_primary(dev, &primary) : CUDA_ERROR_INVALID_VALUE;
+
+	if (r)
+		return r;
+	if (!primary->ctx) {
+		r = ctx_new_locked(dev, primary->flags, &primary->ctx);
 		if (!r)
-			sim.primary->is_primary = 1;
+			primary->ctx->is_primary = 1;
 	}
 	if (!r) {
-		sim.primary_refs++;
-		*pctx = sim.primary;
+		primary->refs++;
+		*pctx = primary->ctx;
 	}
 	return leave(r);
 }
 
-static void primary_free_locked(void)
+static void primary_free_locked(struct primary_ctx *primary)
 {
-	if (sim.primary)
-		ctx_free_locked(sim.primary);
-	sim.primary = NULL;
+	if (primary->ctx)
+		ctx_free_locked(primary->ctx);
+	primary->ctx = NULL;
 }
 
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
-	CUresult r = enter();
+	struct primary_ctx *primary;
+	CUresult r = enter_primary(dev, &primary);
 
 	if (r)
 		return r;
-	r = device_check_id(dev);
-	if (!r && !sim.primary_refs)
-		r = CUDA_ERROR_INVALID_CONTEXT;
-	if (!r && !--sim.primary_refs)
-		primary_free_locked();
-	return leave(r);
+	if (!primary->refs)
+		return leave(CUDA_ERROR_INVALID_CONTEXT);
+	if (!--primary->refs)
+		primary_free_locked(primary);
+	return leave(CUDA_SUCCESS);
 }
 
 CUresult cuDevicePrimaryCtxReset_v2(CUdevice dev)
 {
-	CUresult r = enter();
+	struct primary_ctx *primary;
+	CUresult r = enter_primary(dev, &primary);
 
 	if (r)
 		return r;
-	r = device_check_id(dev);
 	/* Who retained it still has to release it (measured). */
-	if (!r)
-		primary_free_locked();
-	return leave(r);
+	primary_free_locked(primary);
+	return leave(CUDA_SUCCESS);
 }
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice dev, unsigned int *flags, int *active)
 {
-	CUresult r = enter();
+	struct primary_ctx *primary;
+	CUresult r = flags && active ? enter_primary(dev, &primary) : CUDA_ERROR_INVALID_VALUE;
 
 	if (r)
 		return r;
-	r = flags && active ? device_check_id(dev) : CUDA_ERROR_INVALID_VALUE;
-	if (!r) {
-		*flags = sim.primary_flags;
-		*active = sim.primary != NULL;
-	}
-	return leave(r);
+	*flags = primary->flags;
+	*active = primary->ctx != NULL;
+	return leave(CUDA_SUCCESS);
 }
 
 CUresult cuDevicePrimaryCtxSetFlags_v2(CUdevice dev, unsigned int flags)
 {
-	CUresult r = enter();
+	struct primary_ctx *primary;
+	CUresult r = enter_primary(dev, &primary);
 
 	if (r)
 		return r;
-	r = device_check_id(dev);
 	if (flags & ~(unsigned int)CU_CTX_FLAGS_MASK)
-		r = CUDA_ERROR_INVALID_VALUE;
-	if (!r) {
-		sim.primary_flags = flags;
-		if (sim.primary)
-			sim.primary->flags = flags;
-	}
-	return leave(r);
+		return leave(CUDA_ERROR_INVALID_VALUE);
+	primary->flags = flags;
+	if (primary->ctx)
+		primary->ctx->flags = flags;
+	return leave(CUDA_SUCCESS);
 }

@@ -15,7 +15,7 @@ CUresult cuCtxGetDevice(CUdevice *device)
 		return r;
 	if (!device)
 		return leave(CUDA_ERROR_INVALID_VALUE);
-	*device = 0;
+	*device = ctx->device;
 	return leave(CUDA_SUCCESS);
 }
 
@@ -32,7 +32,7 @@ CUresult cuCtxGetDevice_v2(CUdevice *device, CUcontext ctx)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	if (!object_is_locked(ctx, OBJECT_CTX))
 		return leave(CUDA_ERROR_INVALID_CONTEXT);
-	*device = 0;
+	*device = ctx->device;
 	return leave(CUDA_SUCCESS);
 }
 

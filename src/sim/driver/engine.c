@@ -9,6 +9,8 @@
  * functions run in a thread of their own, without the lock, since they are the program's code and
  * may block.
  *
+ * Of shared GPUs (LITHOS_SIM_DEVICE) the device thread waits for what the server says instead.
+ *
  * Both threads are detached and end with the process: a hung grid keeps nobody from exiting.
  */
 #include "sim/driver/engine.h"
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "sim/kernel/code.h"
 
 #define SPIN_NS 20000u
 
@@ -47,7 +50,7 @@ static void run_block(void *user, const struct sim_grid *grid, const uint32_t in
 	const struct launch_cookie *cookie = grid->cookie;
 
 	(void)user;
-	if (!cookie->kernel || !cookie->kernel->run_block)
+	if (!cookie->kernel || !cookie->kernel->run_block || cookie->ctx->fault)
 		return;
 	cookie->kernel->run_block(&(struct sim_kernel_block){
 		.launch = &cookie->launch,
@@ -66,6 +69,15 @@ static unsigned int nr_sms_used(const struct sim_grid *grid)
 	return n;
 }
 
+static const char *reason_of(const struct sim_grid *grid)
+{
+	const struct launch_cookie *cookie = grid->cookie;
+
+	if (grid->hang_reason)
+		return grid->hang_reason;
+	return cookie->fault ? cookie->fault : "none";
+}
+
 static void trace(const struct sim_grid *grid)
 {
 	const struct launch_cookie *cookie = grid->cookie;
@@ -75,12 +87,13 @@ static void trace(const struct sim_grid *grid)
 	int n = snprintf(line, sizeof(line),
 			 "kernel=%.512s type=%u grid=%u,%u,%u blocks_run=%llu sms=%u "
 			 "smset=%08x%08x%08x%08x disabled=%08x%08x%08x%08x start_ns=%llu "
-			 "end_ns=%llu hang=%d reason=%s\n",
+			 "end_ns=%llu hang=%d reason=%s left=%llu pid=%d\n",
 			 cookie->name, grid->info.type, grid->grid_dim[0], grid->grid_dim[1],
-			 grid->grid_dim[2], (unsigned long long)grid->nr_done, nr_sms_used(grid),
-			 w[3], w[2], w[1], w[0], d[3], d[2], d[1], d[0],
+			 grid->grid_dim[2], (unsigned long long)(grid->nr_done - grid->nr_left),
+			 nr_sms_used(grid), w[3], w[2], w[1], w[0], d[3], d[2], d[1], d[0],
 			 (unsigned long long)grid->start_ns, (unsigned long long)grid->end_ns,
-			 grid->hang_reason != NULL, grid->hang_reason ? grid->hang_reason : "none");
+			 grid->hang_reason != NULL, reason_of(grid),
+			 (unsigned long long)grid->nr_left, (int)getpid());
 
 	/* A trace that cannot be written is short; the device goes on. */
 	if (n > 0 && write(sim.trace_fd, line, (size_t)n) < 0)
@@ -105,7 +118,7 @@ static void grid_dropped(void *user, const struct sim_grid *grid)
 
 static void advance_locked(void)
 {
-	if (device_advance(sim.device, clock_now_ns()))
+	if (gpu_advance_locked() || sim.lost)
 		(void)pthread_cond_broadcast(&sim.progress);
 }
 
@@ -133,8 +146,28 @@ static void *device_thread(void *arg)
 	(void)pthread_mutex_lock(&sim.lock);
 	for (;;) {
 		advance_locked();
-		sleep_until_locked(device_next_event_ns(sim.device));
+		sleep_until_locked(gpu_next_event_ns_locked());
 	}
+	return NULL;
+}
+
+/* The same for shared GPUs: ends when there is no server any more. */
+static void *server_thread(void *arg)
+{
+	(void)arg;
+	(void)pthread_mutex_lock(&sim.lock);
+	for (;;) {
+		uint64_t until_ns;
+
+		advance_locked();
+		if (sim.lost)
+			break;
+		until_ns = gpu_next_event_ns_locked();
+		(void)pthread_mutex_unlock(&sim.lock);
+		gpu_wait_server(until_ns);
+		(void)pthread_mutex_lock(&sim.lock);
+	}
+	(void)pthread_mutex_unlock(&sim.lock);
 	return NULL;
 }
 
@@ -145,7 +178,7 @@ static void host_call_finish_locked(struct host_call *call)
 		free(call);
 		return;
 	}
-	device_kick(sim.device);
+	gpu_kick_locked();
 	engine_kick_locked();
 }
 
@@ -191,20 +224,22 @@ static int start_thread(void *(*fn)(void *))
 
 CUresult engine_start_locked(void)
 {
-	if (sim.device)
+	static const struct sim_device_ops ops = {
+		.run_block = run_block,
+		.grid_over = grid_over,
+		.grid_dropped = grid_dropped,
+		.begin_block = code_begin_block,
+		.would_leave = code_would_leave,
+	};
+
+	if (sim.is_started)
 		return CUDA_SUCCESS;
-	sim.device = device_new(&(struct sim_device_config){
-		.chip = &sim.chip,
-		.ops = {.run_block = run_block,
-			.grid_over = grid_over,
-			.grid_dropped = grid_dropped},
-		.ignores_masks = sim.faults.mask_ignored,
-		.ignores_records = sim.faults.record_ignored,
-	});
-	if (!sim.device)
+	if (gpu_start_locked(&ops))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (start_thread(device_thread) || start_thread(host_thread))
+	if (start_thread(gpu_is_shared() ? server_thread : device_thread) ||
+	    start_thread(host_thread))
 		return CUDA_ERROR_OPERATING_SYSTEM;
+	sim.is_started = 1;
 	return CUDA_SUCCESS;
 }
 
@@ -268,6 +303,16 @@ int lithos_sim_nr_hung(void)
 
 	(void)pthread_mutex_lock(&sim.lock);
 	n = (int)sim.nr_hung;
+	(void)pthread_mutex_unlock(&sim.lock);
+	return n;
+}
+
+int lithos_sim_nr_faults(void)
+{
+	int n;
+
+	(void)pthread_mutex_lock(&sim.lock);
+	n = (int)sim.nr_faults;
 	(void)pthread_mutex_unlock(&sim.lock);
 	return n;
 }

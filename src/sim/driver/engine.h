@@ -9,6 +9,9 @@
 
 struct launch_cookie {
 	const struct sim_kernel *kernel; /* NULL: no body */
+	struct CUctx_st *ctx;            /* outlives the grid */
+	uint64_t entry;                  /* of the kernel; 0: none known yet */
+	const char *fault;               /* why blocks of this launch ended the context; NULL */
 	struct sim_kernel_launch launch; /* params point behind this structure */
 	const char *name;                /* behind the parameters */
 };

@@ -140,9 +140,7 @@ CUresult cuEventSynchronize(CUevent hEvent)
 		return r;
 	if (capture_event_is_live_locked(hEvent))
 		return leave(CUDA_ERROR_CAPTURED_EVENT);
-	if (hEvent->last)
-		record_wait_locked(hEvent->last);
-	return leave(CUDA_SUCCESS);
+	return leave(hEvent->last ? record_wait_locked(hEvent->last) : CUDA_SUCCESS);
 }
 
 static CUresult elapsed_locked(const struct CUevent_st *start, const struct CUevent_st *end,

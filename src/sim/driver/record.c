@@ -74,8 +74,9 @@ static CUresult submit(struct CUstream_st *stream, struct record *record, int is
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	task->task.run = is_wait ? wait_run : record_run;
 	task->task.release = is_wait ? wait_release : record_release;
+	task->task.never_waits = !is_wait;
 	task->record = record;
-	if (device_submit_task(sim.device, stream->queue, &task->task)) {
+	if (gpu_submit_task_locked(stream->queue, &task->task)) {
 		free(task);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
@@ -122,20 +123,23 @@ CUresult record_wait_in_stream_locked(struct CUstream_st *stream, struct record 
 	return r;
 }
 
-void record_wait_locked(struct record *record)
+CUresult record_wait_locked(struct record *record)
 {
 	uint64_t give_up_ns = clock_now_ns() + SPIN_NS;
+	CUresult r;
 
 	record->nr_refs++;
-	/* Short work ends before a sleeping thread would wake up. */
-	while (!record->done && time_before(clock_now_ns(), give_up_ns)) {
+	/* Short work of an own GPU ends before a sleeping thread would wake up. */
+	while (!gpu_is_shared() && !record->done && time_before(clock_now_ns(), give_up_ns)) {
 		(void)pthread_mutex_unlock(&sim.lock);
 		__builtin_ia32_pause();
 		(void)pthread_mutex_lock(&sim.lock);
-		if (device_advance(sim.device, clock_now_ns()))
+		if (gpu_advance_locked())
 			(void)pthread_cond_broadcast(&sim.progress);
 	}
-	while (!record->done)
+	while (!record->done && !sim.lost)
 		(void)pthread_cond_wait(&sim.progress, &sim.lock);
+	r = record->done ? CUDA_SUCCESS : (CUresult)sim.lost;
 	record_put_locked(record);
+	return r;
 }

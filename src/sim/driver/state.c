@@ -110,6 +110,8 @@ static void options_load_once(void)
 	/* A bad value leaves the default, and this library has nobody to tell. */
 	(void)options_read(&options, error, sizeof(error));
 	faults_read(options.sim_fault, &sim.faults);
+	sim.nr_gpus = options.sim_nr_gpus;
+	memcpy(sim.server_path, options.sim_device, sizeof(sim.server_path));
 	if (chip_of(options.sim_gpu, &sim.chip))
 		(void)chip_of("h100", &sim.chip);
 	if (options.sim_trace[0])
@@ -130,6 +132,7 @@ static void after_fork_in_child(void)
 {
 	if (__atomic_load_n(&sim.initialised, __ATOMIC_ACQUIRE))
 		__atomic_store_n(&sim.forked, 1, __ATOMIC_RELAXED);
+	gpu_after_fork_in_child();
 }
 
 __attribute__((constructor)) static void state_init(void)
@@ -146,9 +149,13 @@ __attribute__((constructor)) static void state_init(void)
 
 CUresult enter(void)
 {
+	uint32_t lost = __atomic_load_n(&sim.lost, __ATOMIC_RELAXED);
+
 	if (__atomic_load_n(&sim.forked, __ATOMIC_RELAXED) ||
 	    !__atomic_load_n(&sim.initialised, __ATOMIC_ACQUIRE))
 		return CUDA_ERROR_NOT_INITIALIZED;
+	if (lost)
+		return (CUresult)lost;
 	(void)pthread_mutex_lock(&sim.lock);
 	return CUDA_SUCCESS;
 }
@@ -160,6 +167,8 @@ CUresult enter_ctx(struct CUctx_st **ret_ctx)
 	if (r)
 		return r;
 	r = current_ctx_locked(ret_ctx);
+	if (!r)
+		r = (*ret_ctx)->fault;
 	return r ? leave(r) : CUDA_SUCCESS;
 }
 
@@ -175,5 +184,7 @@ CUresult enter_stream(CUstream handle, struct CUstream_st **ret_stream)
 		r = current_ctx_locked(&ctx);
 	if (!r)
 		r = stream_of_locked(ctx, handle, ret_stream);
+	if (!r)
+		r = (*ret_stream)->ctx->fault;
 	return r ? leave(r) : CUDA_SUCCESS;
 }

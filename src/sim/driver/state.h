@@ -20,6 +20,7 @@
 
 #include "sim/device/device.h"
 #include "sim/driver/api.h"
+#include "sim/driver/gpu.h"
 
 enum object_kind {
 	OBJECT_CTX = 1,
@@ -52,10 +53,13 @@ struct CUctx_st {
 	struct object object; /* first, so that the table's pointer is the handle */
 	struct CUctx_st *next;
 	uint64_t id;
+	CUdevice device;
+	unsigned int gpu; /* that device */
 	unsigned int flags;
 	unsigned int api_version;
 	int is_primary;
 	int cache_config;
+	CUresult fault; /* the GPU failed in it: what every later call answers; 0: no */
 	size_t limit[CU_LIMIT_MAX];
 	struct CUmod_st *internal; /* kernels of the driver itself; NULL until one is needed */
 	struct CUstream_st *null_stream;
@@ -66,14 +70,15 @@ struct CUstream_st {
 	struct object object;
 	struct CUstream_st *next;
 	struct CUctx_st *ctx;
-	struct sim_queue *queue;
+	struct gpu_queue *queue;
 	struct capture *capture;      /* NULL: not capturing */
 	struct CUgraphNode_st **tips; /* capturing: what the next operation waits for */
 	size_t nr_tips;
 	uint64_t id;
 	unsigned int flags; /* CU_STREAM_NON_BLOCKING */
 	int priority;
-	int is_destroyed; /* handle gone; freed once its work is done */
+	uint64_t thread_id; /* whose own stream it is (CU_STREAM_PER_THREAD); 0: nobody's */
+	int is_destroyed;   /* handle gone; freed once its work is done */
 };
 
 struct CUevent_st {
@@ -100,24 +105,36 @@ struct faults {
 	char no_symbol[64];
 };
 
+#define SIM_MAX_GPUS 8
+
+struct primary_ctx {
+	struct CUctx_st *ctx; /* NULL: not active */
+	unsigned int refs;
+	unsigned int flags;
+};
+
 struct sim_state {
 	pthread_mutex_t lock;
 	pthread_cond_t progress; /* something on the device completed; CLOCK_MONOTONIC */
 	pthread_cond_t work;     /* the device thread has something to look at; CLOCK_MONOTONIC */
 	int initialised;         /* written under the lock, read with acquire without it */
 	int forked;              /* this process is a child of an initialised one: nothing works */
-	struct sim_chip chip;
-	struct sim_device *device;
+	uint32_t lost;           /* a CUresult that every call answers: the server is gone; 0: no */
+	int is_started;          /* the devices and their threads */
+	char server_path[256];   /* empty: the GPUs are this process' own */
+	struct sim_chip chip;    /* all GPUs are alike */
+	unsigned int nr_gpus;
+	unsigned int nr_devices; /* GPUs this process sees, by the number it calls them */
+	unsigned int gpu_of[SIM_MAX_GPUS];
 	struct faults faults;
 	int trace_fd;
 	uint64_t next_id;
 	uint64_t nr_grids; /* grids that ended or hung */
 	uint64_t nr_hung;
+	uint64_t nr_faults; /* launches that jumped or read where nothing is */
 	uint64_t nr_launches;
 	struct CUctx_st *contexts;
-	struct CUctx_st *primary; /* NULL: not active */
-	unsigned int primary_refs;
-	unsigned int primary_flags;
+	struct primary_ctx primary[SIM_MAX_GPUS];
 };
 
 extern struct sim_state sim;
@@ -146,6 +163,8 @@ static inline CUresult leave(CUresult status)
 
 /* context.c */
 CUresult current_ctx_locked(struct CUctx_st **ret_ctx);
+/* The fault of a context that may be gone. */
+CUresult ctx_fault_locked(const struct CUctx_st *ctx);
 CUresult device_check_id(CUdevice id);
 
 /* stream.c */
@@ -170,7 +189,7 @@ CUresult record_wait_in_stream_locked(struct CUstream_st *stream, struct record 
 CUresult record_submit_locked(struct CUstream_st *stream, struct record *record);
 CUresult record_submit_wait_locked(struct CUstream_st *stream, struct record *record);
 /* Blocks the calling thread; the lock is released meanwhile. */
-void record_wait_locked(struct record *record);
+CUresult record_wait_locked(struct record *record);
 
 /* engine.c */
 CUresult engine_start_locked(void);

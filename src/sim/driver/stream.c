@@ -21,11 +21,7 @@
 #define LOWEST_PRIORITY  0
 #define HIGHEST_PRIORITY (-5)
 
-/* The calling thread's own stream in the context it last used one in. */
-static _Thread_local struct {
-	uint64_t ctx_id;
-	struct CUstream_st *stream;
-} thread_stream;
+static _Thread_local uint64_t thread_id; /* 0: none yet */
 
 CUresult stream_new_locked(struct CUctx_st *ctx, unsigned int flags, int priority,
 			   struct CUstream_st **ret_stream)
@@ -38,7 +34,7 @@ CUresult stream_new_locked(struct CUctx_st *ctx, unsigned int flags, int priorit
 		priority = LOWEST_PRIORITY;
 	if (priority < HIGHEST_PRIORITY)
 		priority = HIGHEST_PRIORITY;
-	stream->queue = device_queue_new(sim.device, priority);
+	stream->queue = gpu_queue_new_locked(ctx->gpu, priority);
 	if (!stream->queue) {
 		free(stream);
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -65,7 +61,7 @@ void stream_free_locked(struct CUstream_st *stream)
 		object_remove_locked(&stream->object);
 	if (stream->capture)
 		capture_forget_locked(stream);
-	device_queue_free(sim.device, stream->queue);
+	gpu_queue_free_locked(stream->queue);
 	free(stream);
 }
 
@@ -75,23 +71,28 @@ static void reap_locked(struct CUctx_st *ctx)
 
 	for (struct CUstream_st *stream = ctx->streams; stream; stream = next) {
 		next = stream->next;
-		if (stream->is_destroyed && device_queue_is_idle(stream->queue))
+		if (stream->is_destroyed && gpu_queue_is_idle(stream->queue))
 			stream_free_locked(stream);
 	}
 }
 
+/* The calling thread's own stream in the context, made when it is first used. */
 static CUresult thread_stream_locked(struct CUctx_st *ctx, struct CUstream_st **ret_stream)
 {
-	if (thread_stream.ctx_id != ctx->id) {
-		CUresult r = stream_new_locked(ctx, CU_STREAM_DEFAULT, LOWEST_PRIORITY,
-					       &thread_stream.stream);
+	CUresult r;
 
-		if (r)
-			return r;
-		thread_stream.ctx_id = ctx->id;
+	if (!thread_id)
+		thread_id = sim.next_id++;
+	for (struct CUstream_st *stream = ctx->streams; stream; stream = stream->next) {
+		if (stream->thread_id == thread_id) {
+			*ret_stream = stream;
+			return CUDA_SUCCESS;
+		}
 	}
-	*ret_stream = thread_stream.stream;
-	return CUDA_SUCCESS;
+	r = stream_new_locked(ctx, CU_STREAM_DEFAULT, LOWEST_PRIORITY, ret_stream);
+	if (!r)
+		(*ret_stream)->thread_id = thread_id;
+	return r;
 }
 
 CUresult stream_of_locked(struct CUctx_st *ctx, CUstream handle, struct CUstream_st **ret_stream)
@@ -114,7 +115,7 @@ static CUresult chain_locked(struct CUstream_st *earlier, struct CUstream_st *la
 	struct record *record;
 	CUresult r;
 
-	if (device_queue_is_idle(earlier->queue))
+	if (gpu_queue_is_idle(earlier->queue))
 		return CUDA_SUCCESS;
 	record = record_new();
 	if (!record)
@@ -146,7 +147,7 @@ CUresult stream_task_locked(struct CUstream_st *stream, struct sim_task *task)
 {
 	CUresult r = stream_order_locked(stream);
 
-	if (!r && device_submit_task(sim.device, stream->queue, task))
+	if (!r && gpu_submit_task_locked(stream->queue, task))
 		r = CUDA_ERROR_OUT_OF_MEMORY;
 	if (r)
 		task->release(task);
@@ -156,22 +157,23 @@ CUresult stream_task_locked(struct CUstream_st *stream, struct sim_task *task)
 
 CUresult stream_wait_idle_locked(struct CUstream_st *stream)
 {
+	const struct CUctx_st *ctx = stream->ctx;
 	struct record *record = NULL;
 	CUresult r;
 
 	(void)engine_kick_locked();
-	if (device_queue_is_idle(stream->queue))
-		return CUDA_SUCCESS;
+	if (gpu_queue_is_idle(stream->queue))
+		return ctx->fault;
 	record = record_new();
 	if (!record)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	r = record_submit_locked(stream, record);
 	if (!r) {
 		engine_kick_locked();
-		record_wait_locked(record);
+		r = record_wait_locked(record);
 	}
 	record_put_locked(record);
-	return r;
+	return r ? r : ctx_fault_locked(ctx);
 }
 
 CUresult cuStreamCreateWithPriority(CUstream *phStream, unsigned int flags, int priority)
@@ -229,7 +231,9 @@ CUresult cuStreamQuery(CUstream hStream)
 	if (stream->capture)
 		return leave(capture_invalidate_locked(stream));
 	engine_kick_locked();
-	return leave(device_queue_is_idle(stream->queue) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);
+	if (stream->ctx->fault)
+		return leave(stream->ctx->fault);
+	return leave(gpu_queue_is_idle(stream->queue) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);
 }
 
 CUresult cuStreamSynchronize(CUstream hStream)

@@ -91,6 +91,7 @@ static CUresult word_op(CUstream handle, const struct word_task *word, int is_wa
 	*task = *word;
 	task->task.run = is_wait ? wait_run : write_run;
 	task->task.release = word_release;
+	task->task.never_waits = !is_wait;
 	task->task.watches_memory = is_wait;
 	return leave(stream_task_locked(stream, &task->task));
 }

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices: one, of the chip that LITHOS_SIM_GPU names.
+ * Devices: LITHOS_SIM_NR_GPUS of the chip that LITHOS_SIM_GPU names, those that are visible.
  *
  * Attributes are those of an H100 where a program may depend on them (devices.def); what is not in
  * the table reads as 0, which for capabilities means "no".
  */
 #include "sim/driver/state.h"
+#include "sim/entry/visible.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define PCI_BUS_ID "0000:3B:00.0"
+/* Of GPU 0; the others follow. */
+#define PCI_BUS          0x3b
+#define PCI_BUS_ID_BYTES sizeof("0000:3B:00.0")
 
 struct attribute_row {
 	CUdevice_attribute attribute;
@@ -27,7 +30,8 @@ static const struct attribute_row attribute_rows[] = {
 
 CUresult device_check_id(CUdevice id)
 {
-	return id == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+	return id >= 0 && (unsigned int)id < sim.nr_devices ? CUDA_SUCCESS
+							    : CUDA_ERROR_INVALID_DEVICE;
 }
 
 /* For the calls that need no context: 0 with the lock held, or the error. */
@@ -49,7 +53,7 @@ CUresult cuDeviceGetCount(int *count)
 
 	if (r)
 		return r;
-	*count = 1;
+	*count = (int)sim.nr_devices;
 	return leave(CUDA_SUCCESS);
 }
 
@@ -81,9 +85,7 @@ CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice dev)
 
 	if (r)
 		return r;
-	/* A constant per chip, so that what is cached by UUID is found again. */
-	memset(uuid->bytes, 0, sizeof(uuid->bytes));
-	(void)snprintf(uuid->bytes, sizeof(uuid->bytes), "lithosim-%s", sim.chip.name);
+	gpu_uuid(sim.gpu_of[dev], uuid);
 	return leave(CUDA_SUCCESS);
 }
 
@@ -134,6 +136,10 @@ CUresult cuDeviceGetAttribute(int *pi, CUdevice_attribute attrib, CUdevice dev)
 	*pi = 0;
 	if (attribute_of_chip(attrib, pi))
 		return leave(CUDA_SUCCESS);
+	if (attrib == CU_DEVICE_ATTRIBUTE_PCI_BUS_ID) {
+		*pi = PCI_BUS + (int)sim.gpu_of[dev];
+		return leave(CUDA_SUCCESS);
+	}
 	for (size_t i = 0; i < sizeof(attribute_rows) / sizeof(attribute_rows[0]); i++) {
 		if (attribute_rows[i].attribute == attrib)
 			*pi = attribute_rows[i].value;
@@ -147,9 +153,9 @@ CUresult cuDeviceGetPCIBusId(char *pciBusId, int len, CUdevice dev)
 
 	if (r)
 		return r;
-	if (len <= (int)strlen(PCI_BUS_ID))
+	if (len < (int)PCI_BUS_ID_BYTES)
 		return leave(CUDA_ERROR_INVALID_VALUE);
-	(void)snprintf(pciBusId, (size_t)len, "%s", PCI_BUS_ID);
+	(void)snprintf(pciBusId, (size_t)len, "0000:%02X:00.0", PCI_BUS + sim.gpu_of[dev]);
 	return leave(CUDA_SUCCESS);
 }
 
@@ -166,10 +172,13 @@ CUresult cuDeviceGetByPCIBusId(CUdevice *dev, const char *pciBusId)
 	if (sscanf(pciBusId, "%x:%x:%x.%x", &domain, &bus, &slot, &function) < 3 &&
 	    sscanf(pciBusId, "%x:%x.%x", &bus, &slot, &function) < 2)
 		return leave(CUDA_ERROR_INVALID_VALUE);
-	if (domain || bus != 0x3b || slot || function)
-		return leave(CUDA_ERROR_INVALID_DEVICE);
-	*dev = 0;
-	return leave(CUDA_SUCCESS);
+	for (unsigned int i = 0; i < sim.nr_devices && !domain && !slot && !function; i++) {
+		if (bus != PCI_BUS + sim.gpu_of[i])
+			continue;
+		*dev = (CUdevice)i;
+		return leave(CUDA_SUCCESS);
+	}
+	return leave(CUDA_ERROR_INVALID_DEVICE);
 }
 
 CUresult cuDeviceComputeCapability(int *major, int *minor, CUdevice dev)

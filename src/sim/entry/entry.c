@@ -13,6 +13,7 @@
 
 #include "sim/entry/exports.h"
 #include "sim/entry/tools.h"
+#include "sim/entry/visible.h"
 
 #define DRIVER_VERSION 13000
 
@@ -73,10 +74,19 @@ CUresult cuInit(unsigned int Flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (__atomic_load_n(&sim.forked, __ATOMIC_RELAXED))
 		return CUDA_ERROR_NOT_INITIALIZED;
+	if (__atomic_load_n(&sim.lost, __ATOMIC_RELAXED))
+		return (CUresult)__atomic_load_n(&sim.lost, __ATOMIC_RELAXED);
 	(void)pthread_mutex_lock(&sim.lock);
 	if (!sim.initialised) {
+		CUresult r;
+
 		options_load();
 		slow_down(sim.faults.slow_init_ms);
+		r = (CUresult)gpu_connect_locked();
+		if (!r)
+			r = visible_read_locked();
+		if (r)
+			return leave(r);
 		/* Pairs with the acquire load in enter(): the options are read by then. */
 		__atomic_store_n(&sim.initialised, 1, __ATOMIC_RELEASE);
 	}

@@ -54,6 +54,14 @@ static uint64_t cost_from_params(const struct sim_kernel_launch *launch)
 	return ns ? ns : 1;
 }
 
+/* lk_spin(u64 ns) */
+static uint64_t cost_spin(const struct sim_kernel_launch *launch)
+{
+	uint64_t ns = launch->params_bytes >= 8 ? read_u64(launch, 0) : 0;
+
+	return ns ? ns : 1;
+}
+
 static void run_where(const struct sim_kernel_block *block)
 {
 	uint32_t *slot = &first_pointer(block)[flat_block(block)];
@@ -69,6 +77,16 @@ static void run_count(const struct sim_kernel_block *block)
 static void run_seen(const struct sim_kernel_block *block)
 {
 	__atomic_store_n(&first_pointer(block)[block->smid], 1, __ATOMIC_RELAXED);
+}
+
+/* lk_stamp(u64 out, u64 ns): the earliest start of a block */
+static void run_stamp(const struct sim_kernel_block *block)
+{
+	uint64_t *slot = (uint64_t *)read_u64(block->launch, 0);
+	uint64_t start = block->now_ns - cost_from_params(block->launch);
+
+	if (start < __atomic_load_n(slot, __ATOMIC_RELAXED))
+		__atomic_store_n(slot, start, __ATOMIC_RELAXED);
 }
 
 /* The barrier itself is the device's (SIM_KERNEL_GRID_BARRIER); the word counts the arrivals. */
@@ -138,6 +156,8 @@ const struct sim_kernel builtin_kernels[] = {
 	{"lk_saxpy",           run_saxpy,   NULL,             0,                       24},
 	{"lk_barrier",         run_barrier, cost_from_params, SIM_KERNEL_GRID_BARRIER, 16},
 	{"lk_fill",            run_fill,    NULL,             0,                       16},
+	{"lk_spin",            NULL,        cost_spin,        0,                       8},
+	{"lk_stamp",           run_stamp,   cost_from_params, 0,                       16},
 	{"lithos_probe_seen",  run_seen,    cost_from_params, 0,                       16},
 	{"lithos_probe_where", run_where,   cost_from_params, 0,                       16},
 	{"lithos_sim_memset_2d", run_memset_2d, NULL,         0,                       36},

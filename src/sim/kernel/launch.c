@@ -18,6 +18,7 @@
 #include "sim/driver/engine.h"
 #include "sim/entry/tools.h"
 #include "sim/graph/capture.h"
+#include "sim/kernel/code.h"
 
 #define MAX_GRID_YZ          65535u
 #define MAX_CLUSTER          16u
@@ -189,6 +190,7 @@ static struct launch_cookie *cookie_new(const struct op_kernel *op)
 	behind = (char *)(cookie + 1);
 	memset(cookie, 0, sizeof(*cookie));
 	cookie->kernel = op->func->kernel;
+	cookie->ctx = op->func->module->ctx;
 	cookie->launch.params = behind;
 	cookie->launch.params_bytes = op->params_bytes;
 	memcpy(cookie->launch.grid_dim, op->grid, sizeof(op->grid));
@@ -213,10 +215,11 @@ CUresult kernel_submit_locked(struct CUstream_st *stream, const struct op_kernel
 		return r;
 	}
 	memcpy(launch.grid_dim, op->grid, sizeof(launch.grid_dim));
+	launch.program = code_of_locked(op->func, qmd, cookie);
 	if (kernel && kernel->cost_ns)
 		launch.cost_ns = kernel->cost_ns(&cookie->launch);
 	launch.waits_for_all = kernel && kernel->flags & SIM_KERNEL_GRID_BARRIER;
-	if (device_submit(sim.device, stream->queue, &launch)) {
+	if (gpu_submit_locked(stream->queue, &launch)) {
 		free(cookie);
 		return CUDA_ERROR_LAUNCH_FAILED;
 	}

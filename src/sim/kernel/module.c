@@ -3,7 +3,8 @@
  * Modules: PTX text becomes functions and global variables.
  *
  * Machine code (cubin) and compressed containers (fatbin) are refused with the error the real
- * driver has for code that fits no device, so a program sees "no binary for this GPU". Code
+ * driver has for code that fits no device, so a program sees "no binary for this GPU"; the preludes
+ * of lithos are the exception (code.c). Code
  * addresses are unique and look like the real ones; there is nothing behind them.
  *
  * Tested by tests/unit/sim_driver_streams.c.
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #include "sim/driver/context.h"
+#include "sim/kernel/code.h"
 #include "sim/kernel/registry.h"
 #include "sim/memory/memory.h"
 
@@ -186,6 +188,8 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image)
 
 	if (r)
 		return r;
+	if (module && image && code_is_prelude_image(image))
+		return leave(code_prelude_module_locked(ctx, module));
 	r = module ? image_check(image) : CUDA_ERROR_INVALID_VALUE;
 	if (!r)
 		r = module_new_locked(ctx, image, module);

@@ -15,6 +15,7 @@ struct CUfunc_st {
 	const struct ptx_entry *entry;   /* the module's */
 	const struct sim_kernel *kernel; /* NULL: no body */
 	uint64_t address;                /* of its code: unique, nothing is there */
+	enum sim_program program;        /* of a prelude's functions: which */
 	int attribute[CU_FUNC_ATTRIBUTE_MAX];
 	/* What cuFuncSetBlockShape and cuParamSet leave for cuLaunchGrid. */
 	uint32_t legacy_block[3];

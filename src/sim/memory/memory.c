@@ -10,9 +10,11 @@
  */
 #include "sim/memory/memory.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "sim/driver/context.h"
 
@@ -24,7 +26,6 @@ static struct {
 	struct allocation *row; /* by base */
 	size_t nr;
 	size_t room;
-	uint64_t used_bytes; /* of the device's memory */
 } table;
 
 /* Index of the first allocation whose base is above the address. */
@@ -68,14 +69,9 @@ int memory_is_pageable_locked(const void *address)
 	return !memory_find_locked((uintptr_t)address);
 }
 
-uint64_t memory_used_locked(void)
-{
-	return table.used_bytes;
-}
-
 static uint64_t accounted(const struct allocation *row)
 {
-	if (row->kind != MEMORY_DEVICE && row->kind != MEMORY_MANAGED)
+	if ((row->kind != MEMORY_DEVICE && row->kind != MEMORY_MANAGED) || row->nr_opens)
 		return 0;
 	return (row->size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
@@ -97,8 +93,17 @@ static struct allocation *insert(const struct allocation *row)
 	table.row[i] = *row;
 	table.row[i].id = sim.next_id++;
 	table.nr++;
-	table.used_bytes += accounted(row);
 	return &table.row[i];
+}
+
+struct allocation *memory_add_locked(const struct allocation *row)
+{
+	return insert(row);
+}
+
+struct allocation *memory_at_locked(size_t n)
+{
+	return n < table.nr ? &table.row[n] : NULL;
 }
 
 static void give_back(const struct allocation *row)
@@ -109,13 +114,16 @@ static void give_back(const struct allocation *row)
 		(void)munmap((void *)row->base, row->size);
 	else
 		free((void *)row->base);
+	if (row->shared_fd)
+		(void)close(row->shared_fd - 1);
 }
 
 void memory_free_locked(struct allocation *allocation)
 {
 	size_t i = (size_t)(allocation - table.row);
 
-	table.used_bytes -= accounted(allocation);
+	if (accounted(allocation))
+		gpu_memory_give_locked(allocation->ctx->gpu, accounted(allocation));
 	give_back(allocation);
 	table.nr--;
 	memmove(&table.row[i], &table.row[i + 1], (table.nr - i) * sizeof(*table.row));
@@ -129,11 +137,12 @@ void ctx_memory_free_locked(struct CUctx_st *ctx)
 	}
 }
 
-static void *take(size_t bytes, int *ret_is_mapped)
+/* Device memory is whole pages, so that it can be shared (ipc.c). */
+static void *take(size_t bytes, enum memory_kind kind, int *ret_is_mapped)
 {
 	void *p;
 
-	*ret_is_mapped = bytes >= MAP_FROM_BYTES;
+	*ret_is_mapped = bytes >= MAP_FROM_BYTES || kind == MEMORY_DEVICE;
 	if (!*ret_is_mapped)
 		return aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
 	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
@@ -145,31 +154,37 @@ CUresult memory_new_locked(struct CUctx_st *ctx, size_t bytes, enum memory_kind 
 			   struct allocation **ret_allocation)
 {
 	struct allocation row = {.size = bytes, .kind = kind, .ctx = ctx};
+	int r = 0;
 
 	if (!bytes)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (bytes > SIZE_MAX / 2 || accounted(&row) > sim.chip.memory_bytes - table.used_bytes)
+	if (bytes > SIZE_MAX / 2)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	row.base = (uintptr_t)take(bytes, &row.is_mapped);
-	if (!row.base)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	*ret_allocation = insert(&row);
+	if (accounted(&row))
+		r = gpu_memory_take_locked(ctx->gpu, accounted(&row));
+	if (r)
+		return r == -EPIPE ? (CUresult)sim.lost : CUDA_ERROR_OUT_OF_MEMORY;
+	row.base = (uintptr_t)take(bytes, kind, &row.is_mapped);
+	*ret_allocation = row.base ? insert(&row) : NULL;
 	if (*ret_allocation)
 		return CUDA_SUCCESS;
-	give_back(&row);
+	if (row.base)
+		give_back(&row);
+	if (accounted(&row))
+		gpu_memory_give_locked(ctx->gpu, accounted(&row));
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
 static CUresult alloc_device(CUdeviceptr *dptr, size_t bytes, enum memory_kind kind)
 {
 	struct CUctx_st *ctx;
-	struct allocation *allocation;
+	struct allocation *allocation = NULL;
 	CUresult r = enter_ctx(&ctx);
 
 	if (r)
 		return r;
 	r = dptr ? memory_new_locked(ctx, bytes, kind, &allocation) : CUDA_ERROR_INVALID_VALUE;
-	if (!r)
+	if (!r && allocation)
 		*dptr = allocation->base;
 	return leave(r);
 }
@@ -211,7 +226,8 @@ static CUresult free_at(uintptr_t address, enum memory_kind kind, enum memory_ki
 	if (r)
 		return r;
 	row = memory_find_locked(address);
-	if (!row || row->base != address || (row->kind != kind && row->kind != or_kind))
+	if (!row || row->base != address || (row->kind != kind && row->kind != or_kind) ||
+	    row->nr_opens)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	r = ctx_wait_locked(row->ctx);
 	/* The table may have moved, or another thread been faster, while the lock was away. */
@@ -315,6 +331,7 @@ CUresult cuMemHostGetFlags(unsigned int *pFlags, void *p)
 
 CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total)
 {
+	uint64_t used;
 	struct CUctx_st *ctx;
 	CUresult r = enter_ctx(&ctx);
 
@@ -322,7 +339,9 @@ CUresult cuMemGetInfo_v2(size_t *free_bytes, size_t *total)
 		return r;
 	if (!free_bytes || !total)
 		return leave(CUDA_ERROR_INVALID_VALUE);
-	*free_bytes = sim.chip.memory_bytes - table.used_bytes;
+	if (gpu_memory_used_locked(ctx->gpu, &used))
+		return leave((CUresult)sim.lost);
+	*free_bytes = sim.chip.memory_bytes - used;
 	*total = sim.chip.memory_bytes;
 	return leave(CUDA_SUCCESS);
 }

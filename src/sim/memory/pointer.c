@@ -6,6 +6,7 @@
  * while the call for several answers zeros. Attributes that have no row here, such as those of IPC
  * and virtual memory, are refused. Tested by tests/unit/sim_driver_memory.c.
  */
+#include <stdbool.h>
 #include <string.h>
 
 #include "sim/memory/memory.h"
@@ -26,9 +27,11 @@ static CUresult attribute_locked(void *data, CUpointer_attribute attribute,
 {
 	const unsigned int type = type_of(row);
 	const unsigned int is_managed = row->kind == MEMORY_MANAGED;
-	const int device = 0;
+	const int device = row->ctx->device;
 	const unsigned long long id = row->id;
 	const uintptr_t base = row->base;
+	const bool yes = true, no = false;
+	const bool can_export = row->kind == MEMORY_DEVICE && !row->pool && !row->nr_opens;
 
 	switch ((int)attribute) {
 	case CU_POINTER_ATTRIBUTE_CONTEXT:
@@ -51,6 +54,14 @@ static CUresult attribute_locked(void *data, CUpointer_attribute attribute,
 		return put(data, &base, sizeof(base));
 	case CU_POINTER_ATTRIBUTE_RANGE_SIZE:
 		return put(data, &row->size, sizeof(row->size));
+	case CU_POINTER_ATTRIBUTE_MAPPED:
+		return put(data, &yes, sizeof(yes));
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+		return put(data, &no, sizeof(no));
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+		return put(data, &can_export, sizeof(can_export));
+	case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+		return put(data, &row->pool, sizeof(row->pool));
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}
@@ -69,6 +80,31 @@ CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdevi
 	return leave(attribute_locked(data, attribute, row, ptr));
 }
 
+/* What the call for several answers where there is nothing to say. */
+static void put_nothing(void *data, CUpointer_attribute attribute)
+{
+	const int no_device = -2;
+
+	switch ((int)attribute) {
+	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+		memcpy(data, &no_device, sizeof(no_device));
+		break;
+	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+		memset(data, 0, sizeof(unsigned int));
+		break;
+	case CU_POINTER_ATTRIBUTE_MAPPED:
+	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
+	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
+	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
+		memset(data, 0, sizeof(bool));
+		break;
+	default:
+		memset(data, 0, sizeof(void *));
+		break;
+	}
+}
+
 /* Unlike the single form, a pointer that is unknown gives zeros and no error. */
 CUresult cuPointerGetAttributes(unsigned int numAttributes, CUpointer_attribute *attributes,
 				void **data, CUdeviceptr ptr)
@@ -82,17 +118,8 @@ CUresult cuPointerGetAttributes(unsigned int numAttributes, CUpointer_attribute 
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	row = memory_find_locked(ptr);
 	for (unsigned int i = 0; i < numAttributes; i++) {
-		const int no_device = -2;
-
-		if (row && !attribute_locked(data[i], attributes[i], row, ptr))
-			continue;
-		if (attributes[i] == CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL)
-			memcpy(data[i], &no_device, sizeof(no_device));
-		else if (attributes[i] == CU_POINTER_ATTRIBUTE_MEMORY_TYPE ||
-			 attributes[i] == CU_POINTER_ATTRIBUTE_IS_MANAGED)
-			memset(data[i], 0, sizeof(unsigned int));
-		else
-			memset(data[i], 0, sizeof(void *));
+		if (!row || attribute_locked(data[i], attributes[i], row, ptr))
+			put_nothing(data[i], attributes[i]);
 	}
 	return leave(CUDA_SUCCESS);
 }

@@ -250,6 +250,7 @@ CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)
 		return leave(CUDA_ERROR_OUT_OF_MEMORY);
 	task->task.run = free_run;
 	task->task.release = free_release;
+	task->task.never_waits = 1;
 	task->address = dptr;
 	task->id = row->id;
 	return leave(stream_task_locked(stream, &task->task));

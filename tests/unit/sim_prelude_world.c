@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The random works of sim_prelude_random.c: see the header.
+ *
+ * A case is a list of steps; each does one thing to one work (launch, raise or lower the flag) and lets
+ * a random time pass. In the end the flags are lowered and what is left is launched; a work that is
+ * not complete after that is wrong, as is a grid that hangs.
+ */
+#include "sim_prelude_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hw/qmd.h"
+#include "sim/kernel/qmd_build.h"
+
+#define MAX_BLOCKS    64u
+#define MAX_LAUNCHES  40u /* of a case */
+#define MAX_WORKS     3u
+#define NR_STEPS      40u
+#define MAX_ADVANCES  100000u
+#define PRELUDE_ENTRY 0x7f0000001000ull
+
+struct launch {
+	_Alignas(64) struct prelude_slot slot;
+	struct work *work;
+	struct lane *lane;
+	uint32_t place; /* in its lane */
+	uint32_t number;
+	uint32_t lo, count;
+	uint64_t nr_begun;
+	int is_over;
+	uint8_t leaves[MAX_BLOCKS / 8]; /* by order of placement: a remote case */
+	uint8_t is_runner[MAX_BLOCKS];  /* by flat block */
+};
+
+struct lane {
+	struct sim_queue *queue;
+	uint32_t nr_submitted;
+	uint32_t nr_over;
+};
+
+struct work {
+	enum sim_program program;
+	struct qmd_spec spec;
+	uint32_t nr_blocks;
+	uint64_t cost_ns;
+	uint32_t stride;
+	uint32_t first, number;
+	uint32_t next_lo; /* gate: first block of the next atom */
+	uint32_t flag;
+	unsigned int nr_live;
+	struct lane lane[2];
+	uint32_t word[MAX_BLOCKS];
+	uint32_t owner[MAX_BLOCKS];    /* number of the launch that runs the block; 0: none */
+	uint32_t given_up[MAX_BLOCKS]; /* of the latest launch that left it because of the flag */
+	uint8_t nr_ran[MAX_BLOCKS];
+};
+
+struct world {
+	uint64_t random;
+	const struct prelude_rule *rule;
+	struct case_counts *counts;
+	const char *wrong;
+	struct sim_chip chip;
+	struct sim_device *device;
+	uint64_t now_ns;
+	int is_remote;
+	unsigned int nr_works;
+	unsigned int nr_launches;
+	struct work work[MAX_WORKS];
+	struct launch launch[MAX_LAUNCHES];
+};
+
+static uint32_t next_random(struct world *world, uint32_t n)
+{
+	world->random ^= world->random << 13;
+	world->random ^= world->random >> 7;
+	world->random ^= world->random << 17;
+	return n ? (uint32_t)(world->random >> 20) % n : 0;
+}
+
+static void expect(struct world *world, int holds, const char *claim)
+{
+	if (!holds && !world->wrong)
+		world->wrong = claim;
+}
+
+static uint32_t flat_of(const struct work *work, const uint32_t index[3])
+{
+	return (index[2] * work->spec.grid[1] + index[1]) * work->spec.grid[0] + index[0];
+}
+
+/* --- the model ------------------------------------------------------------------------------- */
+
+static void model_gate(struct world *world, const struct launch *launch, uint32_t block, int runs)
+{
+	expect(world, runs == (block >= launch->lo && block < launch->lo + launch->count),
+	       "a gate lets a block of another range run, or stops one of its own");
+}
+
+static void model_claim(struct world *world, const struct launch *launch, uint32_t block, int runs)
+{
+	struct work *work = launch->work;
+	uint32_t unit = work->stride ? block : 0;
+	int is_mine = work->owner[unit] == launch->number;
+
+	if (runs) {
+		expect(world, !work->owner[unit] || is_mine, "a block has two owners");
+		expect(world, !work->flag || is_mine, "a block begins under the flag");
+		expect(world, work->given_up[unit] != launch->number,
+		       "given up, and run after all");
+		work->owner[unit] = launch->number;
+		return;
+	}
+	expect(world, !is_mine, "an owner leaves");
+	if (work->owner[unit])
+		return;
+	if (work->flag) {
+		work->given_up[unit] = launch->number;
+		world->counts->nr_given_up++;
+	}
+	expect(world, work->given_up[unit] == launch->number, "an open block is left");
+}
+
+/* --- callbacks ------------------------------------------------------------------------------- */
+
+static void check_turn(struct world *world, const struct launch *launch)
+{
+	expect(world, !launch->is_over, "a block begins after the end of its grid");
+	expect(world, launch->place == launch->lane->nr_over, "a grid overtakes in its queue");
+	expect(world, launch->slot.entry == launch->work->spec.entry,
+	       "a slot is read after its launch");
+}
+
+static int decide(struct world *world, struct launch *launch, uint64_t order,
+		  const uint32_t index[3])
+{
+	uint32_t block = flat_of(launch->work, index);
+	int runs;
+
+	check_turn(world, launch);
+	runs = world->rule->runs(launch->work->program, &launch->slot, block);
+	if (launch->work->program == SIM_PROGRAM_GATE)
+		model_gate(world, launch, block, runs);
+	else
+		model_claim(world, launch, block, runs);
+	expect(world, order == launch->nr_begun, "blocks begin out of order");
+	launch->nr_begun++;
+	launch->is_runner[block] = (uint8_t)runs;
+	world->counts->nr_left += !runs;
+	return runs;
+}
+
+static int begin_block(void *user, const struct sim_grid *grid, const uint32_t index[3])
+{
+	struct world *world = user;
+	struct launch *launch = grid->cookie;
+	uint64_t order = grid->nr_placed;
+
+	expect(world, grid->slot_address == (uintptr_t)&launch->slot, "bank 6 leads elsewhere");
+	if (!world->is_remote)
+		return decide(world, launch, order, index);
+	/* Decided ahead already, as its neighbours were told to leave. */
+	if (order < launch->nr_begun)
+		return 1;
+	if (!decide(world, launch, order, index))
+		launch->leaves[order / 8] |= (uint8_t)(1u << (order % 8));
+	return 1;
+}
+
+static void run_block(void *user, const struct sim_grid *grid, const uint32_t index[3],
+		      uint32_t smid, uint64_t now_ns)
+{
+	struct world *world = user;
+	struct launch *launch = grid->cookie;
+	struct work *work = launch->work;
+	uint32_t block = flat_of(work, index);
+
+	(void)now_ns;
+	expect(world, !launch->is_over && launch->place == launch->lane->nr_over,
+	       "a block ends outside its grid's turn");
+	expect(world, tpcset_has(&grid->allowed, world->chip.bit_of_sm[smid]),
+	       "a block runs outside the mask");
+	if (world->is_remote && !launch->is_runner[block])
+		return;
+	expect(world, launch->is_runner[block], "a block that left runs");
+	expect(world, !work->nr_ran[block], "a block runs twice");
+	work->nr_ran[block] = 1;
+}
+
+static void grid_over(void *user, const struct sim_grid *grid)
+{
+	struct world *world = user;
+	struct launch *launch = grid->cookie;
+
+	expect(world, !grid->hang_reason, "a grid hangs");
+	expect(world, launch->place == launch->lane->nr_over, "grids end out of order");
+	expect(world, grid->nr_done == launch->work->nr_blocks, "a grid ends early");
+	launch->is_over = 1;
+	launch->lane->nr_over++;
+	launch->work->nr_live--;
+	memset(&launch->slot, 0xa5, sizeof(launch->slot));
+}
+
+static void grid_dropped(void *user, const struct sim_grid *grid)
+{
+	(void)user;
+	(void)grid;
+}
+
+/* --- launches -------------------------------------------------------------------------------- */
+
+static void random_mask(struct world *world, const struct work *work, uint32_t *qmd)
+{
+	static const unsigned int bits[] = {0, 1, 2, 9, 10, 11, 12, 75};
+	struct tpcset allowed = {{0, 0, 0, 0}};
+
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		if (next_random(world, 2))
+			tpcset_add(&allowed, bits[i]);
+	}
+	/* Room for one cluster of four at least. */
+	if (tpcset_is_empty(&allowed) || work->spec.cluster[0] > 1) {
+		tpcset_add(&allowed, 9);
+		tpcset_add(&allowed, 10);
+	}
+	(void)qmd_restrict(qmd_layout_by_name("V04_00"), qmd, &allowed);
+}
+
+static void submit(struct world *world, struct launch *launch)
+{
+	const struct work *work = launch->work;
+	const struct qmd_layout *layout = qmd_layout_by_name("V04_00");
+	uint32_t qmd[QMD_BUILD_BYTES / 4];
+	struct sim_launch what = {
+		.qmd = qmd, .cost_ns = work->cost_ns, .program = work->program, .cookie = launch};
+
+	qmd_build(&work->spec, &world->chip.limits, qmd);
+	memcpy(what.grid_dim, work->spec.grid, sizeof(what.grid_dim));
+	if (next_random(world, 4))
+		random_mask(world, work, qmd);
+	expect(world, !prelude_redirect(layout, qmd, PRELUDE_ENTRY, (uintptr_t)&launch->slot),
+	       "a launch cannot be redirected");
+	expect(world, !device_submit(world->device, launch->lane->queue, &what),
+	       "a launch is refused");
+}
+
+static void launch_work(struct world *world, struct work *work, uint32_t count)
+{
+	struct launch *launch = &world->launch[world->nr_launches++];
+
+	launch->work = work;
+	launch->lane = &work->lane[next_random(world, 2)];
+	launch->place = launch->lane->nr_submitted++;
+	launch->number = work->number;
+	launch->lo = work->next_lo;
+	launch->count = count;
+	launch->slot = (struct prelude_slot){.lo = launch->lo,
+					     .count = launch->count,
+					     .entry = work->spec.entry,
+					     .state = (uintptr_t)work->word,
+					     .flag = (uintptr_t)&work->flag,
+					     .first = work->first,
+					     .run = launch->number,
+					     .stride = work->stride};
+	world->counts->nr_joined += work->nr_live > 0;
+	world->counts->nr_launches++;
+	work->nr_live++;
+	work->number += 2;
+	work->next_lo += count;
+	submit(world, launch);
+}
+
+/* --- works ----------------------------------------------------------------------------------- */
+
+static int is_complete(const struct work *work)
+{
+	for (uint32_t i = 0; i < work->nr_blocks; i++) {
+		if (!work->nr_ran[i])
+			return 0;
+	}
+	return 1;
+}
+
+static void random_shape(struct world *world, struct qmd_spec *spec)
+{
+	static const uint32_t clusters[] = {1, 1, 1, 2, 4};
+	static const uint32_t widths[] = {48, 12, 3}; /* never more than MAX_BLOCKS in all */
+	uint32_t cluster = clusters[next_random(world, 5)];
+	uint32_t dims = 1 + next_random(world, 3);
+
+	*spec = (struct qmd_spec){.grid = {1, 1, 1},
+				  .block = {next_random(world, 3) ? 32 : 1024, 1, 1},
+				  .cluster = {cluster, 1, 1},
+				  .registers = 32,
+				  .entry = 0x7f0000002000ull,
+				  .version = QMD_BUILD_VERSION};
+	spec->grid[0] = cluster * (1 + next_random(world, widths[dims - 1] / cluster + 1));
+	for (uint32_t i = 1; i < dims; i++)
+		spec->grid[i] = 1 + next_random(world, 3);
+}
+
+/* Another work on the same words. */
+static void work_begin(struct world *world, struct work *work)
+{
+	random_shape(world, &work->spec);
+	work->program = next_random(world, 3) ? SIM_PROGRAM_CLAIM : SIM_PROGRAM_GATE;
+	work->stride = next_random(world, 4) ? 4 : 0;
+	work->nr_blocks = work->spec.grid[0] * work->spec.grid[1] * work->spec.grid[2];
+	work->cost_ns = 100 + next_random(world, 20000);
+	work->first = work->number;
+	work->next_lo = 0;
+	work->flag = 0;
+	memset(work->owner, 0, sizeof(work->owner));
+	memset(work->given_up, 0, sizeof(work->given_up));
+	memset(work->nr_ran, 0, sizeof(work->nr_ran));
+	world->counts->nr_works++;
+}
+
+static int world_open(struct world *world)
+{
+	struct sim_group *group;
+
+	if (chip_of("small", &world->chip))
+		return -1;
+	world->device = device_new(&(struct sim_device_config){
+		.chip = &world->chip,
+		.ops = {run_block, grid_over, grid_dropped, world, begin_block, NULL}});
+	world->is_remote = !next_random(world, 3);
+	world->nr_works = 1 + next_random(world, MAX_WORKS);
+	for (unsigned int i = 0; i < world->nr_works; i++) {
+		struct work *work = &world->work[i];
+
+		group = next_random(world, 4) ? NULL : device_group_new(world->device);
+		for (int j = 0; j < 2; j++)
+			work->lane[j].queue = group ? device_queue_new_in(world->device, group, -j)
+						    : device_queue_new(world->device, -j);
+		work->number = 2 + 2 * next_random(world, 1000);
+		work_begin(world, work);
+	}
+	return 0;
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+/* Those that come next and would leave are decided ahead, up to the returned one. */
+static uint64_t look_ahead(struct world *world, struct launch *launch)
+{
+	const struct work *work = launch->work;
+	uint32_t index[3] = {0, 0, 0};
+	/* Only where the order of placement is the flat one. */
+	if (work->spec.cluster[0] > 1)
+		return 0;
+	while (launch->nr_begun < work->nr_blocks) {
+		uint32_t block = (uint32_t)launch->nr_begun;
+
+		index[0] = block % work->spec.grid[0];
+		index[1] = block / work->spec.grid[0] % work->spec.grid[1];
+		index[2] = block / work->spec.grid[0] / work->spec.grid[1];
+		if (!world->rule->would_leave(work->program, &launch->slot, block))
+			break;
+		expect(world, !decide(world, launch, block, index), "a block changed its mind");
+		launch->leaves[block / 8] |= (uint8_t)(1u << (block % 8));
+	}
+	return launch->nr_begun;
+}
+
+static void tell_leavers(struct world *world)
+{
+	for (unsigned int i = 0; i < world->nr_launches; i++) {
+		struct launch *launch = &world->launch[i];
+		struct sim_leavers leavers = {.bits = launch->leaves};
+
+		if (launch->is_over || !launch->nr_begun || next_random(world, 2))
+			continue;
+		leavers.nr = launch->nr_begun;
+		leavers.until = look_ahead(world, launch);
+		device_blocks_leave(world->device, launch->lane->queue, &leavers);
+	}
+}
+
+static void pass_time(struct world *world)
+{
+	uint64_t next_ns = device_next_event_ns(world->device);
+
+	if (next_random(world, 2) || next_ns == SIM_NEVER)
+		world->now_ns += next_random(world, 30000);
+	else if (next_ns > world->now_ns)
+		world->now_ns = next_ns;
+	(void)device_advance(world->device, world->now_ns);
+	if (world->is_remote)
+		tell_leavers(world);
+	if (!next_random(world, 16))
+		expect(world, !device_check(world->device), "an invariant is broken");
+}
+
+static void random_launch(struct world *world, struct work *work)
+{
+	uint32_t left = work->nr_blocks - work->next_lo;
+
+	if (world->nr_launches + MAX_WORKS >= MAX_LAUNCHES)
+		return;
+	if (work->program == SIM_PROGRAM_GATE && left)
+		launch_work(world, work, 1 + next_random(world, left));
+	/* The rule is for a kernel and its helper, no more. */
+	if (work->program == SIM_PROGRAM_CLAIM && work->nr_live < 2)
+		launch_work(world, work, 0);
+}
+
+/*
+ * Of two launches that share one word for the grid and have both given it up, the one that did so
+ * first could take it back for the blocks it has left, so the flag stays up until they are over.
+ */
+static int flag_may_fall(const struct work *work)
+{
+	return work->stride || !work->nr_live;
+}
+
+static void random_step(struct world *world)
+{
+	struct work *work = &world->work[next_random(world, world->nr_works)];
+
+	switch (next_random(world, 4)) {
+	case 0:
+		work->flag = next_random(world, 3) + 1;
+		break;
+	case 1:
+		if (flag_may_fall(work))
+			work->flag = 0;
+		break;
+	default:
+		random_launch(world, work);
+		break;
+	}
+	if (!work->nr_live && is_complete(work))
+		work_begin(world, work);
+	pass_time(world);
+}
+
+static void wait_for(struct world *world, const struct work *work)
+{
+	uint32_t n = 0;
+
+	for (; work->nr_live && n < MAX_ADVANCES && !world->wrong; n++)
+		pass_time(world);
+	expect(world, !work->nr_live, "a launch does not end");
+}
+
+/* Everything of a gate is launched, and a claim once more without a flag: now all blocks ran. */
+static void finish(struct world *world, struct work *work)
+{
+	if (flag_may_fall(work))
+		work->flag = 0;
+	wait_for(world, work);
+	work->flag = 0;
+	if (!is_complete(work))
+		launch_work(world, work, work->nr_blocks - work->next_lo);
+	wait_for(world, work);
+	expect(world, is_complete(work), "blocks of a work never ran");
+}
+
+const char *case_run(uint64_t seed, const struct prelude_rule *rule, struct case_counts *counts)
+{
+	static struct world world;
+
+	memset(&world, 0, sizeof(world));
+	world.random = (seed + 1) * 0x9e3779b97f4a7c15ull;
+	world.rule = rule;
+	world.counts = counts;
+	if (world_open(&world))
+		return "no device";
+	for (unsigned int i = 0; i < NR_STEPS && !world.wrong; i++)
+		random_step(&world);
+	for (unsigned int i = 0; i < world.nr_works && !world.wrong; i++)
+		finish(&world, &world.work[i]);
+	expect(&world, !device_nr_hung(world.device), "something hangs");
+	expect(&world, !device_check(world.device), "an invariant is broken in the end");
+	device_free(world.device);
+	return world.wrong;
+}

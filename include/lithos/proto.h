@@ -30,16 +30,16 @@
 #define PROTO_NR_ATTACH_FDS 3u /* grant, activity, board, in this order */
 
 enum proto_type {
-	PROTO_ADMIT = 1,    /* struct proto_admit */
-	PROTO_ADMITTED = 2, /* struct proto_admitted */
-	PROTO_REFUSED = 3,  /* struct proto_text: why, for people */
-	PROTO_ATTACH = 4,   /* struct proto_attach; RETURN: fd of the activity */
-	PROTO_ATTACHED = 5, /* struct proto_attached; PROTO_NR_ATTACH_FDS fds */
-	PROTO_PEER = 6,     /* struct proto_peer; fd of the owner's activity, read-only */
-	PROTO_PEER_GONE = 7, /* struct proto_peer */
-	PROTO_STATUS = 8,    /* struct proto_header alone */
-	PROTO_REPORT = 9,    /* struct proto_report; fd of the JSON text */
-	PROTO_NOTICE = 10,   /* struct proto_text: something the tenant's owner should read */
+	PROTO_ADMIT = 1,       /* struct proto_admit */
+	PROTO_ADMITTED = 2,    /* struct proto_admitted */
+	PROTO_REFUSED = 3,     /* struct proto_text: why, for people */
+	PROTO_ATTACH = 4,      /* struct proto_attach; RETURN: fd of the activity */
+	PROTO_ATTACHED = 5,    /* struct proto_attached; PROTO_NR_ATTACH_FDS fds */
+	PROTO_PEER = 6,        /* struct proto_peer; fd of the owner's activity, read-only */
+	PROTO_PEER_GONE = 7,   /* struct proto_peer */
+	PROTO_STATUS = 8,      /* struct proto_header alone */
+	PROTO_REPORT = 9,      /* struct proto_report; fd of the JSON text */
+	PROTO_NOTICE = 10,     /* struct proto_text: something the tenant's owner should read */
 	PROTO_RETURN_RUN = 11, /* struct proto_attach from `lithos run`: the reservation is back */
 };
 
@@ -58,7 +58,7 @@ struct proto_admit {
 	uint32_t quota_percent;
 	uint32_t priority; /* 0-1000 */
 	uint32_t reserved;
-	char gpus[PROTO_PATH_BYTES]; /* UUIDs it may be placed on, comma separated; empty: any */
+	char gpus[PROTO_TEXT_BYTES]; /* UUIDs it may be placed on, comma separated; empty: any */
 };
 
 struct proto_admitted {
@@ -66,7 +66,7 @@ struct proto_admitted {
 	uint8_t token[PROTO_TOKEN_BYTES]; /* names the tenant to its processes; secret */
 	uint8_t gpu_uuid[16];
 	char tenant[PROTO_NAME_BYTES];
-	uint32_t nr_own; /* TPCs guaranteed; 0 = best effort */
+	uint32_t nr_own;  /* TPCs guaranteed; 0 = best effort */
 	uint32_t nr_tpcs; /* of the GPU */
 	uint32_t nr_gpus; /* managed by the daemon */
 	uint32_t mps_is_on;
@@ -89,7 +89,7 @@ struct proto_attach {
 
 struct proto_attached {
 	struct proto_header header;
-	uint32_t line;      /* of the activity, for this process alone */
+	uint32_t line; /* of the activity, for this process alone */
 	uint32_t flags;
 	uint32_t tenant_id;
 	uint32_t topology_bytes;

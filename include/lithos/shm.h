@@ -53,7 +53,8 @@ enum shm_owner_state {
 
 struct shm_owner {
 	uint32_t state; /* enum shm_owner_state */
-	uint32_t generation; /* raised when the place gets another tenant: a peer of before is stale */
+	uint32_t
+		generation; /* raised when the place gets another tenant: a peer of before is stale */
 	uint32_t priority;
 	uint32_t nr_lines; /* lines of its activity that may be in use: readers look at so many */
 	struct tpcset tpcs;
@@ -82,7 +83,8 @@ struct shm_board {
 enum shm_grant_state {
 	SHM_GRANT_NONE = 0,
 	SHM_GRANT_LIVE = 1,
-	SHM_GRANT_REVOKED = 2, /* the tenant was removed: whole-GPU forwarding is not allowed either;
+	SHM_GRANT_REVOKED =
+		2, /* the tenant was removed: whole-GPU forwarding is not allowed either;
 				  it keeps its own TPCs and borrows nothing */
 };
 

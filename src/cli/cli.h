@@ -20,9 +20,11 @@ struct verb {
 	const char *sentence;
 };
 
+int verb_bench(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
 int verb_options(int argc, char **argv);
 int verb_run(int argc, char **argv);
+int verb_status(int argc, char **argv);
 
 /* "lithos: ..." and a newline on stderr. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -30,6 +30,8 @@ static int verb_version(int argc, char **argv)
 
 static const struct verb verbs[] = {
 	{"run", verb_run, "Run a program on a part of the GPU"},
+	{"status", verb_status, "Show the GPUs and who is on them"},
+	{"bench", verb_bench, "Compare ways of sharing a GPU"},
 	{"doctor", verb_doctor, "Check that lithos can work on this machine"},
 	{"options", verb_options, "List the environment variables lithos reads"},
 	{"version", verb_version, "Print the version"},
@@ -51,7 +53,7 @@ void cli_error(const char *format, ...)
 static void print_help(FILE *file)
 {
 	(void)fputs("Usage: lithos VERB [OPTION...] ...\n"
-		    "Shares one GPU between programs.\n\n",
+		    "Shares GPUs between programs.\n\n",
 		    file);
 	for (size_t i = 0; i < NR_VERBS; i++)
 		(void)fprintf(file, "  %-10s %s\n", verbs[i].name, verbs[i].sentence);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the shim and the simulated driver lie.
+ * Where the shim, the simulated driver and the daemon lie.
  *
  * Idea: a fixed list of places relative to the executable's own path, so a build tree and an
  * unpacked archive work without installing, and the installed place last. A folder counts when it
@@ -95,4 +95,19 @@ int paths_sim_library(char *ret_path, size_t size)
 		return -ENAMETOOLONG;
 	memcpy(ret_path + used, "/" PATHS_LIBRARY, sizeof("/" PATHS_LIBRARY));
 	return r;
+}
+
+void paths_lithosd(char *ret_path, size_t size)
+{
+	static const char *const places[] = {"lithosd", "../sbin/lithosd"};
+	char exe[PATHS_MAX];
+	int r = exe_folder(exe, sizeof(exe));
+
+	for (size_t i = 0; r == 0 && i < sizeof(places) / sizeof(places[0]); i++) {
+		int length = snprintf(ret_path, size, "%s/%s", exe, places[i]);
+
+		if (length > 0 && (size_t)length < size && access(ret_path, X_OK) == 0)
+			return;
+	}
+	(void)snprintf(ret_path, size, "lithosd");
 }

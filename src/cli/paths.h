@@ -18,4 +18,7 @@ int paths_shim_folder(char *ret_folder, size_t size);
 /* The simulated driver; -ENOENT as above, ret_path names the file that was missed first. */
 int paths_sim_library(char *ret_path, size_t size);
 
+/* The daemon: beside the executable, or its bare name for a search on PATH. */
+void paths_lithosd(char *ret_path, size_t size);
+
 #endif

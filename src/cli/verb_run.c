@@ -2,18 +2,20 @@
 /*
  * `lithos run`: a program as a tenant.
  *
- * Nothing here touches the GPU. The program is started with the shim's folder first on
- * LD_LIBRARY_PATH and its wishes in the environment, both inherited by its own children; afterwards
- * the statistics that each of its processes left in the run directory are merged and printed.
- * Wishes are checked before the program starts, because a tenant that silently runs without its
- * quota is worse than one that does not run. Options of later parts are refused for the same
- * reason.
+ * Nothing here touches the GPU. lithosd is asked for a reservation (run/reservation.h); the program
+ * is started with the shim's folder first on LD_LIBRARY_PATH and what it was given in the
+ * environment, both inherited by its own children; afterwards the statistics that each of its
+ * processes left in the run directory are merged and printed. Wishes are checked before the program
+ * starts, because a tenant that silently runs without its quota is worse than one that does not
+ * run. Options of later parts are refused for the same reason.
  *
- * Tested by tests/integration/cli_run.bats and cli_stats.bats.
+ * A `lithos run` inside a tenant's program starts more of that tenant, unless it wishes for
+ * something of its own.
+ *
+ * Tested by tests/integration/cli_run.bats, cli_stats.bats, cli_tenant.bats and cli_private.bats.
  */
 #include <argp.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -22,6 +24,8 @@
 #include "cli/cli.h"
 #include "cli/paths.h"
 #include "cli/run/child.h"
+#include "cli/run/environment.h"
+#include "cli/run/reservation.h"
 #include "cli/run/run_dir.h"
 #include "cli/run/summary.h"
 #include "sched/quota.h"
@@ -50,9 +54,12 @@ struct run_args {
 
 static const struct argp_option argp_options[] = {
 	{"tenant", 't', "NAME", 0, "Name of the tenant, for people", 0},
-	{"quota", 'q', "TPCS|PERCENT%", 0, "TPCs the program may use, as a number or a share", 0},
-	{"priority", 'p', "0-1000", 0,
-	 "Who may take from whom, once programs share; passed on as a hint", 0},
+	{"quota", 'q', "TPCS|PERCENT%", 0,
+	 "TPCs guaranteed to the program, as a number or a share. Without: best effort, what "
+	 "others "
+	 "do not need, which is the whole GPU for a program alone",
+	 0},
+	{"priority", 'p', "0-1000", 0, "Who goes first among those who borrow; higher wins", 0},
 	{"stats", KEY_STATS, "table|json", OPTION_ARG_OPTIONAL,
 	 "Print at exit, on stderr, what each kernel took", 0},
 	{"stats-file", KEY_STATS_FILE, "PATH", 0, "Print the statistics into a file instead", 0},
@@ -135,6 +142,19 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* NULL for a name that people, logs and metrics can carry as it is; else what is wrong. */
+static const char *wrong_in_name(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-+:@/";
+
+	if (strlen(name) >= PROTO_NAME_BYTES)
+		return "is longer than 63 characters";
+	if (name[strspn(name, allowed)] != '\0')
+		return "has more than letters, digits and . _ - + : @ /";
+	return NULL;
+}
+
 /* What cannot be seen from one option alone. */
 static int check_args(const struct run_args *args)
 {
@@ -146,6 +166,10 @@ static int check_args(const struct run_args *args)
 			args->quota);
 		return -EINVAL;
 	}
+	if (args->tenant != NULL && args->tenant[0] == '\0') {
+		cli_error("--tenant wants a name");
+		return -EINVAL;
+	}
 	if (args->has_profile && (args->quota != NULL || args->has_stats)) {
 		cli_error(
 			"--profile leaves the launch hook out, so --quota and --stats cannot work "
@@ -155,80 +179,92 @@ static int check_args(const struct run_args *args)
 	return 0;
 }
 
-/* Sets the variable of an option by its name in options.def. */
-static int set_option(const char *member, const char *value)
-{
-	for (size_t i = 0; value != NULL && i < nr_option_rows; i++) {
-		if (strcmp(option_rows[i].member, member) == 0)
-			return setenv(option_rows[i].env, value, 1) == 0 ? 0 : -errno;
-	}
-	return 0;
-}
-
-static int set_library_path(void)
-{
-	const char *before = options_environment("LD_LIBRARY_PATH");
-	char folder[PATHS_MAX];
-	char *value = NULL;
-	int r = paths_shim_folder(folder, sizeof(folder));
-
-	if (r < 0) {
-		cli_error("no %s in %s: lithos is not completely built or installed", PATHS_LIBRARY,
-			  folder);
-		return r;
-	}
-	if (asprintf(&value, "%s%s%s", folder, before != NULL ? ":" : "",
-		     before != NULL ? before : "") < 0)
-		return -ENOMEM;
-	r = setenv("LD_LIBRARY_PATH", value, 1) == 0 ? 0 : -errno;
-	free(value);
-	return r;
-}
-
-static int set_sim(void)
-{
-	char path[PATHS_MAX];
-	int r = paths_sim_library(path, sizeof(path));
-
-	if (r < 0) {
-		cli_error("no simulated driver at %s", path);
-		return r;
-	}
-	r = set_option("sim", "1");
-	return r < 0 ? r : set_option("sim_libcuda", path);
-}
-
 /* The options as they will be in the program: bad values are refused here, in words. */
-static int check_environment(void)
+static int read_options(struct options *ret_options)
 {
-	struct options options;
-	char wrong[512];
+	char text[512];
+	const char *wrong;
 
-	if (options_read(&options, wrong, sizeof(wrong)) == 0)
+	if (options_read(ret_options, text, sizeof(text)) != 0) {
+		cli_error("%s", text);
+		return -EINVAL;
+	}
+	wrong = wrong_in_name(ret_options->tenant);
+	if (wrong == NULL)
 		return 0;
-	cli_error("%s", wrong);
+	cli_error("the tenant's name '%s' %s", ret_options->tenant, wrong);
 	return -EINVAL;
 }
 
-static int set_environment(const struct run_args *args, const char *run_dir)
+static int set_wishes(const struct run_args *args, const char *run_dir)
 {
-	int r = set_library_path();
+	int r = args->has_sim ? environment_set_sim() : 0;
 
-	if (r == 0 && args->has_sim)
-		r = set_sim();
 	if (r == 0)
-		r = set_option("tenant", args->tenant);
+		r = environment_set("tenant", args->tenant);
 	if (r == 0)
-		r = set_option("tpc_quota", args->quota);
+		r = environment_set("tpc_quota", args->quota);
 	if (r == 0)
-		r = set_option("priority", args->priority);
+		r = environment_set("priority", args->priority);
 	if (r == 0)
-		r = set_option("profile", args->has_profile ? "1" : NULL);
+		r = environment_set("profile", args->has_profile ? "1" : NULL);
 	if (r == 0)
-		r = set_option("stats", args->has_stats ? "1" : NULL);
+		r = environment_set("stats", args->has_stats ? "1" : NULL);
 	if (r == 0)
-		r = set_option("run_dir", run_dir);
-	return r < 0 ? r : check_environment();
+		r = environment_set("run_dir", run_dir);
+	return r;
+}
+
+static int has_wishes(const struct run_args *args)
+{
+	return args->tenant != NULL || args->quota != NULL || args->priority != NULL;
+}
+
+/* A reservation, or a reason why there is to be none. */
+static int reserve(const struct run_args *args, const struct options *options,
+		   struct reservation *reservation)
+{
+	int is_alone = strcmp(options->socket, FIND_NO_DAEMON) == 0 || options->disable;
+
+	if (is_alone || options->profile || (environment_is_tenant() && !has_wishes(args))) {
+		if (options->profile && !is_alone)
+			cli_error("--profile: no lithosd is asked, the program runs unconfined");
+		return 0;
+	}
+	return reservation_take(reservation, options);
+}
+
+static int find_shim(char *ret_folder, size_t size)
+{
+	int r = paths_shim_folder(ret_folder, size);
+
+	if (r < 0)
+		cli_error("no %s in %s: lithos is not completely built or installed", PATHS_LIBRARY,
+			  ret_folder);
+	return r;
+}
+
+/* The shim's folder comes last: a daemon that is started here must not get it. */
+static int prepare(const struct run_args *args, const char *run_dir,
+		   struct reservation *reservation)
+{
+	struct options options;
+	char folder[PATHS_MAX];
+	int r = find_shim(folder, sizeof(folder));
+
+	if (environment_is_tenant() && has_wishes(args))
+		environment_leave_tenant();
+	if (r == 0)
+		r = set_wishes(args, run_dir);
+	if (r == 0)
+		r = read_options(&options);
+	if (r == 0)
+		r = reserve(args, &options, reservation);
+	if (r == 0)
+		r = environment_set_reservation(reservation);
+	if (r == 0)
+		r = environment_set_library_path(folder);
+	return r;
 }
 
 static unsigned int terminal_width(FILE *file)
@@ -258,6 +294,23 @@ static void print_stats(const struct run_args *args, const char *run_dir)
 	summary_free(&summary);
 }
 
+/* The program from its reservation to its statistics; the exit code. */
+static int run_program(const struct run_args *args, const char *run_dir)
+{
+	struct reservation reservation;
+	int code = EXIT_RUN_LITHOS;
+	int r;
+
+	reservation_init(&reservation);
+	r = prepare(args, run_dir, &reservation);
+	if (r == 0)
+		code = child_run(args->command, &reservation.watch);
+	reservation_end(&reservation);
+	if (r == 0 && args->has_stats)
+		print_stats(args, run_dir);
+	return code;
+}
+
 int verb_run(int argc, char **argv)
 {
 	static const struct argp argp = {argp_options,
@@ -265,7 +318,8 @@ int verb_run(int argc, char **argv)
 					 "[--] PROGRAM [ARGUMENT...]",
 					 "Runs a program and its children on a part of the GPU. "
 					 "Exits as the program does; 125 "
-					 "when lithos fails, 126 when the program cannot be "
+					 "when lithos fails or lithosd refuses, 126 when the "
+					 "program cannot be "
 					 "executed, 127 when it is not found, "
 					 "128+N after signal N.",
 					 NULL,
@@ -273,7 +327,7 @@ int verb_run(int argc, char **argv)
 					 NULL};
 	struct run_args args = {.stats_format = FORMAT_TABLE};
 	char run_dir[PATHS_MAX];
-	int code = EXIT_RUN_LITHOS;
+	int code;
 	int r;
 
 	argp_err_exit_status = EXIT_RUN_LITHOS;
@@ -284,11 +338,7 @@ int verb_run(int argc, char **argv)
 		cli_error("cannot make a run directory: %s", strerror(-r));
 		return EXIT_RUN_LITHOS;
 	}
-	r = set_environment(&args, run_dir);
-	if (r == 0)
-		code = child_run(args.command);
-	if (r == 0 && args.has_stats)
-		print_stats(&args, run_dir);
+	code = run_program(&args, run_dir);
 	run_dir_remove(run_dir);
 	return code;
 }

@@ -5,7 +5,8 @@
 
 Every row has exit code, time and the program's own line. Beyond the exit code: `where` must use exactly
 the SMs of the quota, `procaddr` must choose the same symbols as natively, and the attributes of `attrs`
-may differ from native only in the multiprocessor count.
+may differ from native only in the multiprocessor count. No daemon is used: it would lend a program what
+nobody else needs, and the SMs would not be those of the quota.
 """
 
 import argparse
@@ -84,6 +85,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--quotas", default="66,33,16,4")
     options = parser.parse_args()
+    os.environ["LITHOS_SOCKET"] = "none"
     results = {}
     chosen = configurations([int(q) for q in options.quotas.split(",")])
     for label, (prefix, sms) in chosen.items():

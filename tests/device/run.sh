@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Everything that needs a real GPU. Sections: doctor programs models cost profiler (all when none is named).
+# Everything that needs a real GPU. Sections: doctor programs models cost profiler (all when none is named),
+# and, only when named, sharing (several programs through lithosd) and bench (ways of sharing, side by side).
 #
 #   tests/device/run.sh [SECTION...]
 #
@@ -10,7 +11,7 @@
 # lithos. Uses the build in build/release (or $LITHOS_BUILD); builds it when bin/lithos is missing there.
 #
 # Settings: MODEL_CONFIGS ("native 66 33 16 4 native2"), MODEL_LIMIT (seconds a process, 58), MODEL_NAMES,
-# QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, PYTHON (python3).
+# QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, SHARING_OPTIONS, BENCH_OPTIONS, PYTHON (python3).
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -33,6 +34,11 @@ log=$out/log.txt
 section() {
 	local name=$1 begin=$SECONDS
 	shift
+	# What one program is confined to is measured without a daemon, which would lend it all the others.
+	case $name in
+	sharing | bench) unset LITHOS_SOCKET ;;
+	*) export LITHOS_SOCKET=none ;;
+	esac
 	echo "== $name" | tee -a "$log"
 	if "$@" >"$scratch/$name.table" 2>>"$log"; then
 		echo "$name: passed in $((SECONDS - begin)) s" >>"$scratch/summary"
@@ -100,12 +106,24 @@ profiler() {
 	timeout -k 5 280 "$python" "$here/profiler.py" --out "$out/profiler.json"
 }
 
+sharing() {
+	# shellcheck disable=SC2086 # options are words
+	timeout -k 30 560 "$python" "$here/sharing.py" --out "$out/sharing.json" ${SHARING_OPTIONS:-}
+}
+
+# Three repetitions of all systems take longer than one command may: see docs/bench.md.
+bench() {
+	# shellcheck disable=SC2086 # options are words
+	timeout -k 60 530 "$lithos" bench --scenario hybrid --target gpu --python "$python" \
+		--out "$out/bench.json" ${BENCH_OPTIONS:-}
+}
+
 [ $# -gt 0 ] || set -- doctor programs models cost profiler
 for name in "$@"; do
 	case $name in
-	doctor | programs | models | cost | profiler) ;;
+	doctor | programs | models | cost | profiler | sharing | bench) ;;
 	*)
-		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler]" >&2
+		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [bench]" >&2
 		exit 2
 		;;
 	esac

@@ -82,3 +82,53 @@ doctor() {
 	run "$LITHOS" doctor extra
 	assert_status 2
 }
+
+# programs FOLDER NAME...: executable files of these names.
+programs() {
+	local folder=$1 name
+	shift
+	mkdir -p "$folder"
+	for name in "$@"; do
+		printf '#!/bin/sh\n' > "$folder/$name"
+		chmod +x "$folder/$name"
+	done
+}
+
+# doctor_with PATH: without a simulated GPU, and with these folders for programs.
+doctor_with() {
+	unset LITHOS_SIM
+	code=0
+	PATH=$1 LITHOS_REAL_LIBCUDA=/no/such/libcuda.so.1 "$LITHOS" doctor --format=json > doctor.json ||
+		code=$?
+}
+
+@test "the programs of MPS are found on PATH, in one folder or in two" {
+	programs both nvidia-cuda-mps-control nvidia-cuda-mps-server
+	doctor_with "/no/such:$PWD/both"
+	assert_equal "$(status_of mps)" OK
+	grep -q "$PWD/both/nvidia-cuda-mps-control and $PWD/both/nvidia-cuda-mps-server" doctor.json
+	programs one nvidia-cuda-mps-control
+	programs two nvidia-cuda-mps-server
+	doctor_with "$PWD/one:$PWD/two"
+	assert_equal "$(status_of mps)" OK
+	grep -q "$PWD/two/nvidia-cuda-mps-server" doctor.json
+}
+
+@test "without MPS, doctor says what is lost" {
+	if PATH=$PATH:/usr/local/nvidia/bin:/opt/nvidia/bin command -v nvidia-cuda-mps-control; then
+		skip 'MPS is installed'
+	fi
+	doctor_with /no/such
+	assert_equal "$(status_of mps)" WARNING
+	grep -q 'no nvidia-cuda-mps-control on PATH' doctor.json
+	grep -q "time-slices: a neighbour's work delays yours by milliseconds" doctor.json
+	# One of the two is not enough, nor is a file that cannot be run.
+	programs one nvidia-cuda-mps-control
+	doctor_with "$PWD/one"
+	assert_equal "$(status_of mps)" WARNING
+	grep -q "no nvidia-cuda-mps-server on PATH or in $PWD/one" doctor.json
+	programs two nvidia-cuda-mps-control nvidia-cuda-mps-server
+	chmod -x two/nvidia-cuda-mps-server
+	doctor_with "$PWD/two"
+	assert_equal "$(status_of mps)" WARNING
+}

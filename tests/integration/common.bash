@@ -15,6 +15,8 @@ common_setup() {
 	done
 	unset LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES
 	export LITHOS_SIM=1
+	# No daemon is looked for or started, unless a test names one.
+	export LITHOS_SOCKET=none
 	export LITHOS_CACHE_DIR="$BUILD_DIR/cache"
 	mkdir -p "$LITHOS_CACHE_DIR"
 	LITHOS="$BUILD_DIR/bin/lithos"

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+lithos_unit_test(cli_client lithos_cli)
 lithos_unit_test(cli_doctor lithos_cli)
+lithos_unit_test(cli_gpus lithos_cli)
 lithos_unit_test(cli_names lithos_cli)
+lithos_unit_test(cli_place lithos_cli)
+lithos_unit_test(cli_status lithos_cli)
 lithos_unit_test(cli_summary lithos_cli)
 lithos_unit_test(cli_table lithos_cli)
 

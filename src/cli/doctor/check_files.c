@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The checks that need no GPU call: driver, shim, MPS programs, device files and folders.
+ * The checks that need no GPU call: driver, shim, device files and folders.
  *
  * Each says what it looked at, so that a finding can be checked by hand. Nothing is created but
  * the cache folder, which the first program under lithos would make.
@@ -98,45 +98,6 @@ void check_shim(struct doctor *doctor)
 	else
 		finding_set(finding, CHECK_SHIM, STATUS_CRITICAL, "build or install lithos again",
 			    "%s is not a library of lithos", file);
-}
-
-static int is_on_path(const char *program)
-{
-	const char *path = options_environment("PATH");
-	char file[PATHS_MAX];
-
-	while (path != NULL && *path != '\0') {
-		size_t length = strcspn(path, ":");
-
-		if (length > 0 && length < sizeof(file) / 2) {
-			(void)snprintf(file, sizeof(file), "%.*s/%s", (int)length, path, program);
-			if (access(file, X_OK) == 0)
-				return 1;
-		}
-		path += length + (path[length] == ':');
-	}
-	return 0;
-}
-
-void check_mps(struct doctor *doctor)
-{
-	struct finding *finding = doctor_next(doctor);
-	int has_control = is_on_path("nvidia-cuda-mps-control");
-	int has_server = is_on_path("nvidia-cuda-mps-server");
-
-	if (doctor->is_sim)
-		finding_set(finding, CHECK_MPS, STATUS_SKIPPED, "",
-			    "not needed by the simulated GPU");
-	else if (has_control && has_server)
-		finding_set(finding, CHECK_MPS, STATUS_OK, "",
-			    "nvidia-cuda-mps-control and nvidia-cuda-mps-server are on PATH");
-	else
-		finding_set(
-			finding, CHECK_MPS, STATUS_WARNING,
-			"install the driver's compute utilities; without MPS, programs take turns "
-			"on the GPU instead of sharing it",
-			"not on PATH:%s%s", has_control ? "" : " nvidia-cuda-mps-control",
-			has_server ? "" : " nvidia-cuda-mps-server");
 }
 
 /* NULL, or what is wrong with the device files, and how bad that is. */

@@ -75,8 +75,10 @@ int doctor_print(const struct doctor *doctor, enum format format, FILE *file);
 /* check_files.c: what can be told from files alone. */
 void check_driver(struct doctor *doctor);
 void check_shim(struct doctor *doctor);
-void check_mps(struct doctor *doctor);
 void check_permissions(struct doctor *doctor);
+
+/* check_mps.c: whether the daemon can have MPS. */
+void check_mps(struct doctor *doctor);
 
 /* check_gpu.c: launches on the GPU, in a child process. */
 void check_gpu(struct doctor *doctor);

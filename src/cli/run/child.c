@@ -6,8 +6,8 @@
  * harness) and still be there afterwards to print statistics.
  *
  * Idea: the signals that ask a program to stop or to checkpoint are blocked in the parent and taken
- * one by one with sigwaitinfo, together with SIGCHLD, so nothing runs in a signal handler. A signal
- * that the terminal sent went to the whole foreground process group, child included, so only
+ * one by one from a signalfd, together with SIGCHLD, so nothing runs in a signal handler, and the
+ * connection to the daemon can be looked after in the same poll. A signal that the terminal sent went to the whole foreground process group, child included, so only
  * signals that some process sent (si_code SI_USER and the like) are passed on; otherwise Ctrl-C
  * would arrive twice, and the second one often means "now, without cleaning up". The child gets the
  * original mask back before exec. SIGKILL cannot be passed on: the child then outlives us, as under
@@ -16,14 +16,18 @@
  * What it does badly: a child that is stopped (SIGTSTP sent by a process to us alone) is not
  * mirrored.
  *
- * Tested by tests/integration/cli_run.bats.
+ * Tested by tests/integration/cli_run.bats and cli_tenant.bats.
  */
 #include "cli/run/child.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -55,49 +59,88 @@ static int exit_code(int status)
 }
 
 /* Whether a process sent the signal, rather than the terminal to the whole process group. */
-static int is_from_process(const siginfo_t *info)
+static int is_from_process(const struct signalfd_siginfo *info)
 {
-	return info->si_code <= 0;
+	return info->ssi_code <= 0;
 }
 
-static int wait_for(pid_t child, const sigset_t *watched)
+/* Takes the signals that are pending. The exit code once the child has ended, before that -1. */
+static int take_signals(int signals, pid_t child)
+{
+	struct signalfd_siginfo info;
+	int status;
+
+	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo != SIGCHLD) {
+			if (is_from_process(&info))
+				(void)kill(child, (int)info.ssi_signo);
+		} else if (waitpid(child, &status, WNOHANG) == child) {
+			return exit_code(status);
+		}
+	}
+	return -1;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int time_left(const struct child_watch *watch)
+{
+	int64_t left;
+
+	if (watch->deadline_ms < 0)
+		return -1;
+	left = watch->deadline_ms - now_ms();
+	if (left < 0)
+		return 0;
+	return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+static int wait_for(pid_t child, int signals, struct child_watch *watch)
 {
 	for (;;) {
-		siginfo_t info;
-		int status;
-		int signal_number = sigwaitinfo(watched, &info);
+		struct pollfd poll_fds[2] = {{.fd = signals, .events = POLLIN},
+					     {.fd = watch->fd, .events = POLLIN}};
+		int code;
 
-		if (signal_number < 0)
-			continue; /* EINTR: a stop and continue of ourselves */
-		if (signal_number != SIGCHLD) {
-			if (is_from_process(&info))
-				(void)kill(child, signal_number);
-			continue;
-		}
-		if (waitpid(child, &status, WNOHANG) == child)
-			return exit_code(status);
+		(void)poll(poll_fds, 2, time_left(watch));
+		code = take_signals(signals, child);
+		if (code >= 0)
+			return code;
+		if (poll_fds[1].revents != 0 || time_left(watch) == 0)
+			watch->service(watch);
 	}
 }
 
-int child_run(char *const *argv)
+int child_run(char *const *argv, struct child_watch *watch)
 {
 	struct sigaction plain = {.sa_handler = SIG_DFL};
 	sigset_t watched;
 	sigset_t before;
-	pid_t child;
+	pid_t child = -1;
 	int code = EXIT_RUN_LITHOS;
+	int signals;
 
 	/* With SIGCHLD ignored, as some parents leave it, the child's status would be lost. */
 	(void)sigaction(SIGCHLD, &plain, NULL);
 	watched_signals(&watched);
 	(void)sigprocmask(SIG_BLOCK, &watched, &before);
-	child = fork();
+	signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals >= 0)
+		child = fork();
 	if (child == 0)
 		exec_program(argv, &before);
 	if (child < 0)
-		cli_error("cannot fork: %s", strerror(errno));
+		cli_error("cannot start a process: %s", strerror(errno));
 	else
-		code = wait_for(child, &watched);
+		code = wait_for(child, signals, watch);
+	if (signals >= 0)
+		(void)close(signals);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return code;
 }

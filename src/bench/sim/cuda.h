@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The few driver calls of bench's tenants, from whichever libcuda.so.1 the loader finds. */
+#ifndef LITHOS_BENCH_SIM_CUDA_H
+#define LITHOS_BENCH_SIM_CUDA_H
+
+#include <stdint.h>
+
+#include <cuda.h>
+
+struct gpu {
+	CUfunction spin; /* lk_spin(u64 ns): every thread spins so long */
+	CUstream stream;
+	char device[128];
+	int driver_version;
+};
+
+/* Every function here ends the program with 1 when the driver refuses. */
+void gpu_open(struct gpu *gpu);
+void gpu_spin(const struct gpu *gpu, unsigned int nr_blocks, uint64_t ns);
+void gpu_wait(const struct gpu *gpu);
+CUevent gpu_event(void);
+void gpu_record(const struct gpu *gpu, CUevent event);
+void gpu_wait_event(CUevent event);
+void gpu_capture_begin(const struct gpu *gpu);
+CUgraphExec gpu_capture_end(const struct gpu *gpu);
+void gpu_replay(const struct gpu *gpu, CUgraphExec exec);
+
+#endif

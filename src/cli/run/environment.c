@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The environment of a tenant's program.
+ *
+ * The program and its children know what they are by variables alone, so everything goes into the
+ * environment of `lithos run` itself, which exec hands on. Options go by their row in options.def.
+ *
+ * CUDA_VISIBLE_DEVICES is a choice of the user. Unset, it is set to the GPU of the reservation. A
+ * list of UUIDs was the choice the daemon had: it is narrowed to the one it chose, because the
+ * program would otherwise use the first. Anything else, the empty text included (no GPU at all), is
+ * left alone.
+ *
+ * Tested by tests/integration/cli_run.bats and cli_tenant.bats.
+ */
+#include "cli/run/environment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "cli/cli.h"
+#include "cli/paths.h"
+#include "cli/run/reservation.h"
+
+#define TOKEN_VARIABLE      "LITHOS_TOKEN"
+#define SIM_DEVICE_VARIABLE "LITHOS_SIM_DEVICE"
+
+static const char *variable_of(const char *member)
+{
+	for (size_t i = 0; i < nr_option_rows; i++) {
+		if (strcmp(option_rows[i].member, member) == 0)
+			return option_rows[i].env;
+	}
+	return NULL;
+}
+
+static int set(const char *variable, const char *value, int replace)
+{
+	int r = setenv(variable, value, replace) == 0 ? 0 : -errno;
+
+	if (r < 0)
+		cli_error("cannot set %s: %s", variable, strerror(-r));
+	return r;
+}
+
+int environment_set(const char *member, const char *value)
+{
+	const char *variable = variable_of(member);
+
+	return variable == NULL || value == NULL ? 0 : set(variable, value, 1);
+}
+
+int environment_set_sim(void)
+{
+	char path[PATHS_MAX];
+	int r = paths_sim_library(path, sizeof(path));
+
+	if (r < 0) {
+		cli_error("no simulated driver at %s", path);
+		return r;
+	}
+	r = environment_set("sim", "1");
+	return r < 0 ? r : environment_set("sim_libcuda", path);
+}
+
+int environment_set_library_path(const char *shim_folder)
+{
+	const char *before = options_environment("LD_LIBRARY_PATH");
+	char *value = NULL;
+	int r;
+
+	if (asprintf(&value, "%s%s%s", shim_folder, before != NULL ? ":" : "",
+		     before != NULL ? before : "") < 0)
+		return -ENOMEM;
+	r = set("LD_LIBRARY_PATH", value, 1);
+	free(value);
+	return r;
+}
+
+int environment_is_tenant(void)
+{
+	return options_environment(TOKEN_VARIABLE) != NULL;
+}
+
+void environment_leave_tenant(void)
+{
+	(void)unsetenv(TOKEN_VARIABLE);
+	(void)unsetenv(variable_of("tenant"));
+	(void)unsetenv(variable_of("tpc_quota"));
+	(void)unsetenv("CUDA_MPS_CLIENT_PRIORITY");
+}
+
+/* Best effort has no quota: the variable would confine it. */
+static int set_quota(const struct proto_admitted *admitted)
+{
+	char text[16];
+
+	if (admitted->nr_own == 0)
+		return unsetenv(variable_of("tpc_quota")) == 0 ? 0 : -errno;
+	(void)snprintf(text, sizeof(text), "%u", admitted->nr_own);
+	return environment_set("tpc_quota", text);
+}
+
+static int set_gpu(const struct reservation *reservation)
+{
+	char text[GPU_UUID_TEXT_BYTES];
+
+	gpu_uuid_text(reservation->admitted.gpu_uuid, text);
+	return set("CUDA_VISIBLE_DEVICES", text, reservation->gpus == GPUS_UUIDS);
+}
+
+static int set_mps(const struct proto_admitted *admitted)
+{
+	char priority[16];
+	int r;
+
+	if (!admitted->mps_is_on)
+		return 0;
+	(void)snprintf(priority, sizeof(priority), "%u", admitted->mps_client_priority);
+	r = set("CUDA_MPS_PIPE_DIRECTORY", admitted->mps_pipe_directory, 1);
+	return r < 0 ? r : set("CUDA_MPS_CLIENT_PRIORITY", priority, 0);
+}
+
+/* Programs change their working directory. */
+static int set_socket(const char *path)
+{
+	char *absolute = path[0] == '/' ? NULL : realpath(path, NULL);
+	int r = environment_set("socket", absolute != NULL ? absolute : path);
+
+	free(absolute);
+	return r;
+}
+
+int environment_set_reservation(const struct reservation *reservation)
+{
+	const struct proto_admitted *admitted = &reservation->admitted;
+	char token[2 * PROTO_TOKEN_BYTES + 1];
+	int r;
+
+	if (!reservation->is_held)
+		return 0;
+	reservation_token_text(reservation, token);
+	r = set(TOKEN_VARIABLE, token, 1);
+	if (r == 0)
+		r = set_socket(reservation->link.socket);
+	if (r == 0)
+		r = environment_set("tenant", admitted->tenant);
+	if (r == 0)
+		r = set_quota(admitted);
+	if (r == 0)
+		r = set_gpu(reservation);
+	if (r == 0)
+		r = set_mps(admitted);
+	if (r == 0 && reservation->link.sim_device[0] != '\0')
+		r = set(SIM_DEVICE_VARIABLE, reservation->link.sim_device, 0);
+	return r;
+}

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+lithos_bats_test(bench)
+lithos_bats_test(bench_sharing)

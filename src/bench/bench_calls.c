@@ -4,9 +4,11 @@
  *
  * Makes one call over and over: `pass` is cuDriverGetVersion, which the shim only forwards;
  * `launch` is cuLaunchKernel of an empty kernel; `graph` is cuGraphLaunch of a graph of eight of
- * them. The calls are found the way programs find them, by dlopen and dlsym, so the same program
- * measures the driver, the simulated driver and the shim: the baseline is whichever libcuda.so.1
- * the loader finds without lithos.
+ * them; `deferred` is cuLaunchKernel with three parameters while the shim holds every launch back
+ * (option `hold`; only with a quota or statistics, otherwise it is `launch`); `single` is `launch`
+ * with a wait for its end, so that a borrower's launches are not held. The calls are found the way
+ * programs find them, by dlopen and dlsym, so the same program measures the driver, the simulated
+ * driver and the shim: the baseline is whichever libcuda.so.1 the loader finds without lithos.
  *
  * Prints `name value unit n`: nanoseconds a call, the median of batches that were drained in
  * between, so that a full queue is not measured. Under callgrind, count the instructions of
@@ -29,7 +31,9 @@
 static const char kernel_ptx[] = ".version 7.0\n"
 				 ".target sm_52\n"
 				 ".address_size 64\n"
-				 ".visible .entry lk_null()\n{\n	ret;\n}\n";
+				 ".visible .entry lk_null()\n{\n	ret;\n}\n"
+				 ".visible .entry lk_fill(.param .u64 p, .param .u32 value,"
+				 " .param .u32 n)\n{\n	ret;\n}\n";
 
 /* The driver's functions, as the loader gives them. */
 static struct {
@@ -54,6 +58,7 @@ struct bench {
 	const char *call;
 	unsigned int count;
 	CUfunction func;
+	CUfunction func_params; /* takes an address and two numbers, and does nothing for n = 0 */
 	CUstream stream;
 	CUgraphExec exec;
 };
@@ -110,9 +115,27 @@ static CUresult call_pass(const struct bench *bench)
 	return cu.version(&version);
 }
 
-static CUresult call_launch(const struct bench *bench)
+/* Not inlined: what `single` counts. */
+__attribute__((noinline)) static CUresult call_launch(const struct bench *bench)
 {
 	return cu.launch(bench->func, 1, 1, 1, 32, 1, 1, 0, bench->stream, NULL, NULL);
+}
+
+static CUresult call_deferred(const struct bench *bench)
+{
+	CUdeviceptr words = 0;
+	unsigned int value = 1, n = 0;
+	void *params[] = {&words, &value, &n};
+
+	return cu.launch(bench->func_params, 1, 1, 1, 32, 1, 1, 0, bench->stream, params, NULL);
+}
+
+/* Nothing is outstanding when the next one is asked for: no launch is held back. */
+static CUresult call_single(const struct bench *bench)
+{
+	CUresult result = call_launch(bench);
+
+	return result == CUDA_SUCCESS ? cu.stream_synchronize(bench->stream) : result;
 }
 
 static CUresult call_graph(const struct bench *bench)
@@ -141,6 +164,7 @@ static void bench_open(struct bench *bench)
 	check("cuCtxSetCurrent", cu.set_current(ctx));
 	check("cuModuleLoadData", cu.load(&module, kernel_ptx));
 	check("cuModuleGetFunction", cu.function(&bench->func, module, "lk_null"));
+	check("cuModuleGetFunction", cu.function(&bench->func_params, module, "lk_fill"));
 	check("cuStreamCreate", cu.stream_create(&bench->stream, CU_STREAM_NON_BLOCKING));
 }
 
@@ -213,7 +237,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 int main(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{"call", 'c', "pass|launch|graph", 0, "The call to measure (pass)", 0},
+		{"call", 'c', "pass|launch|single|graph|deferred", 0, "The call to measure (pass)",
+		 0},
 		{"count", 'n', "N", 0, "How often (20000)", 0},
 		{0},
 	};
@@ -225,10 +250,19 @@ int main(int argc, char **argv)
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &bench) || bench.count == 0)
 		return 2;
+	call = !strcmp(bench.call, "launch") ? call_launch : call_pass;
+	if (!strcmp(bench.call, "single"))
+		call = call_single;
+	if (!strcmp(bench.call, "deferred")) {
+		call = call_deferred;
+		(void)setenv("LITHOS_HOLD", "always", 1);
+	}
 	driver_load();
 	bench_open(&bench);
+	/* Threads that the first launch starts are not to share the CPU with those measured. */
+	if (call == call_deferred)
+		check("first call", bench_loop(&bench, call, 1));
 	pin_to_current_cpu();
-	call = !strcmp(bench.call, "launch") ? call_launch : call_pass;
 	if (!strcmp(bench.call, "graph")) {
 		bench_make_graph(&bench);
 		call = call_graph;

@@ -28,10 +28,14 @@
 #include "hw/topo_cache.h"
 #include "hw/topo_probe.h"
 #include "sched/quota.h"
+#include "shim/link/connect.h"
+#include "shim/link/link.h"
+#include "shim/link/share.h"
 #include "shim/tenant.h"
 
-#define MAX_DEVICES 32u
-#define SMS_PER_TPC 2u /* every chip lithos has tables for; checked against the topology */
+#define MAX_DEVICES   32u
+#define MIN_TOLD_TPCS 8u /* fewer unowned TPCs than that: best effort is told of all */
+#define SMS_PER_TPC   2u /* every chip lithos has tables for; checked against the topology */
 
 static struct {
 	struct device device[MAX_DEVICES]; /* by CUdevice, which the driver numbers from 0 */
@@ -110,9 +114,52 @@ static int device_recall(CUdevice handle, const char *folder, struct topology *t
 	return err ? err : hw_selftest(&tenant.ops, handle, topo, &report);
 }
 
+/* What the daemon must agree on. */
+static int device_for_link(CUdevice handle, struct link_device *ret_device)
+{
+	struct topo_cache_key key;
+	int err = device_key(handle, &key);
+
+	if (err)
+		return err;
+	memcpy(ret_device->uuid, key.uuid, sizeof(ret_device->uuid));
+	ret_device->driver_version = key.driver_version;
+	ret_device->nr_sms = key.nr_sms;
+	return 0;
+}
+
+void device_link(CUdevice handle)
+{
+	struct device *device = device_slot(handle);
+	struct link_device link;
+
+	if (!tenant.wants_share || !device || device_for_link(handle, &link) || link_attach(&link))
+		return;
+	device->is_shared = 1;
+	tenant.wants_records = 1;
+}
+
+/* 0 when the daemon knows the GPU and has proved masks and records there. */
+static int device_topology_of_link(CUdevice handle, struct topology *topo)
+{
+	const struct topology *known;
+	struct link_device link;
+
+	if (!share_is_on() || device_for_link(handle, &link))
+		return -ENOENT;
+	known = link_verified_topology(&link);
+	if (!known)
+		return -ENOENT;
+	*topo = *known;
+	return 0;
+}
+
 static int device_topology(CUdevice handle, struct topology *topo)
 {
 	char folder[OPTION_STR_MAX];
+
+	if (!device_topology_of_link(handle, topo))
+		return 0;
 	int has_folder = !cache_dir_choose(tenant.options.cache_dir, folder, sizeof(folder));
 	int err;
 
@@ -140,6 +187,27 @@ static const char *reason_of(int err)
 	}
 }
 
+/*
+ * What the program is told when the daemon decides: an owner its own TPCs; best effort what nobody
+ * owned when it came, if that is worth speaking of, else everything.
+ */
+static void device_tell(struct device *device)
+{
+	struct thread_state *t = thread_self();
+	struct tpcset own, unowned;
+
+	link_set_present(&device->topo);
+	own = share_own(t);
+	unowned = share_unowned(t);
+	if (!tpcset_is_empty(&own))
+		device->allowed = own;
+	else if (tpcset_count(&unowned) >= MIN_TOLD_TPCS)
+		device->allowed = unowned;
+	device->nr_allowed = tpcset_count(&device->allowed);
+	device->disable = tpcset_not(device->allowed);
+	device->is_masked = 1;
+}
+
 static int device_confine(struct device *device)
 {
 	uint32_t tpcs = quota_tpcs(&devices.quota, device->topo.nr_tpcs);
@@ -147,7 +215,10 @@ static int device_confine(struct device *device)
 
 	device->allowed = device->topo.present;
 	device->nr_allowed = device->topo.nr_tpcs;
-	if (!devices.has_quota)
+	if (device->is_shared)
+		device_tell(device);
+	/* Without the daemon nobody knows which TPCs are the tenant's: all, as plain forwarding has. */
+	if (!devices.has_quota || tenant.wants_share)
 		return 0;
 	err = quota_pick(&device->topo, &device->topo.present, tpcs, &device->allowed);
 	if (err)
@@ -220,7 +291,7 @@ uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)
 {
 	const struct device *device = device_slot(handle);
 
-	if (!devices.has_quota || !device)
+	if (!device || (!devices.has_quota && !tenant.wants_share))
 		return nr_sms;
 	switch (atomic_load_explicit(&device->state, memory_order_acquire)) {
 	case DEVICE_READY:
@@ -228,6 +299,8 @@ uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)
 	case DEVICE_OFF:
 		return nr_sms;
 	default:
+		if (!devices.has_quota)
+			return nr_sms;
 		return quota_tpcs(&devices.quota, nr_sms / SMS_PER_TPC) * SMS_PER_TPC;
 	}
 }

@@ -18,6 +18,12 @@ struct device;
 int device_read_quota(const char *text);
 
 /*
+ * Attaches to the daemon if one was asked for; what fails is logged, and the device is as any other.
+ * Before device_attach, under the contexts' lock.
+ */
+void device_link(CUdevice handle);
+
+/*
  * The device, set up at first sight: topology from the cache or probed, self-test, quota. NULL when
  * its launches must be left alone; the reason is logged once.
  */

@@ -12,6 +12,11 @@
  * which guarantees a real TPC and enough of them. Versions other than V04_00 go through the tables,
  * if the user allowed them by name; otherwise the descriptor is left as it is.
  *
+ * In a process that shares its GPU (link/share.h) the mask is that of this moment, and the note of the
+ * launch says what it was charged to the bound and where its time is learned: shared.* below. The
+ * order at the end matters: the record is armed before the launch is counted as begun
+ * (link/activity.c).
+ *
  * A graph's nodes come through here once, when the graph is uploaded; their records live with the
  * graph (track/execs.h).
  *
@@ -19,6 +24,7 @@
  */
 #include "shim/qmd_hook.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -31,9 +37,12 @@
 #include "hw/qmd_fast.h"
 #include "hw/topo_probe.h"
 #include "sched/fit.h"
+#include "shim/link/link.h"
+#include "shim/link/share.h"
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
+#include "shim/track/predict_table.h"
 #include "shim/track/rows.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -46,6 +55,9 @@ struct launch {
 	const struct qmd_layout *layout; /* NULL: V04_00, edited by qmd_fast.h */
 	uint32_t tpcs;
 	uint32_t flags; /* STATS_KERNEL_* */
+	/* Only when the device is shared: */
+	uint64_t now_ns;
+	struct share_grid grid;
 };
 
 const char *qmd_hook_kernel_name(CUfunction func)
@@ -123,6 +135,161 @@ static void mask(struct launch *launch)
 	launch->tpcs = device->nr_allowed;
 	thread_count_in(launch->thread, STATS_qmd_masked);
 }
+
+/* --- a shared device ------------------------------------------------------------------------- */
+
+/* The topology with nothing but `reach` in it: no grid is widened beyond. */
+static void topology_of_reach(const struct topology *topo, const struct tpcset *reach,
+			      struct topology *ret_part)
+{
+	*ret_part = *topo;
+	ret_part->present = tpcset_and(topo->present, *reach);
+	for (uint32_t g = 0; g < topo->nr_gpcs; g++)
+		ret_part->gpc[g] = tpcset_and(topo->gpc[g], *reach);
+}
+
+static int fit_in_reach(const struct launch *launch, const struct qmd_grid *grid,
+			const struct tpcset *reach, struct tpcset *ret_allowed)
+{
+	const struct device *device = launch->ctx->device;
+	uint32_t per_sm = occupancy_blocks_per_sm(&device->limits, grid);
+	struct tpcset start = tpcset_and(launch->grid.allowed, *reach);
+	struct topology part;
+	int fit;
+
+	topology_of_reach(&device->topo, reach, &part);
+	fit = fit_mask(&part, &start, grid, per_sm, ret_allowed);
+	/* A gang starts when all its blocks have room: it takes all it may have, and waits there. */
+	if (fit == FIT_WIDENED && qmd_grid_is_cooperative(grid))
+		*ret_allowed = *reach;
+	return fit;
+}
+
+/*
+ * Where a cluster or a gang runs: on what may be used now; else on some of what is the tenant's at this
+ * turn, although an owner may be back; else with TPCs that nobody owns. What none of these holds would
+ * hang for ever, and with it the program: it gets the fewest others that hold it, counted.
+ */
+static int fit_shared(const struct launch *launch, const struct qmd_grid *grid,
+		      struct tpcset *ret_allowed)
+{
+	struct tpcset reach = share_reach(launch->thread);
+	int fit = fit_in_reach(launch, grid, &reach, ret_allowed);
+
+	if (fit != -E2BIG)
+		return fit;
+	reach = tpcset_or(reach, share_unowned(launch->thread));
+	fit = fit_in_reach(launch, grid, &reach, ret_allowed);
+	if (fit != -E2BIG)
+		return fit;
+	thread_count(STATS_share_foreign);
+	return fit_mask(&launch->ctx->device->topo, &launch->grid.allowed, grid,
+			occupancy_blocks_per_sm(&launch->ctx->device->limits, grid), ret_allowed);
+}
+
+/* What the launch got in the end, beside what it might have had. */
+static void grid_recount(struct launch *launch, const struct tpcset *allowed)
+{
+	struct tpcset own = share_own(launch->thread);
+
+	own = tpcset_and(own, *allowed);
+	launch->grid.allowed = *allowed;
+	launch->grid.nr_own = tpcset_count(&own);
+	launch->grid.nr_borrowed = tpcset_count(allowed) - launch->grid.nr_own;
+	launch->tpcs = launch->grid.nr_own + launch->grid.nr_borrowed;
+}
+
+static __attribute__((noinline)) void mask_shared_slow(struct launch *launch)
+{
+	const struct device *device = launch->ctx->device;
+	struct tpcset allowed = launch->grid.allowed, used;
+	struct qmd_grid grid;
+	int fit;
+
+	if (qmd_decode_grid(layout_of(launch), launch->event->qmd, &grid))
+		return;
+	fit = fit_shared(launch, &grid, &allowed);
+	if (fit < 0) {
+		thread_count(STATS_mask_conflict);
+		return;
+	}
+	note_fit(launch, fit);
+	if (fit != FIT_DRIVER_DECIDES)
+		restrict_to(launch, &allowed);
+	used = tpcset_andnot(tpcset_and(allowed, device->topo.present), grid.disabled);
+	grid_recount(launch, &used);
+	thread_count(STATS_qmd_masked);
+}
+
+static void mask_shared(struct launch *launch)
+{
+	uint32_t *words = launch->event->qmd;
+	struct tpcset disable;
+
+	launch->now_ns = clock_now_ns();
+	share_grid_now(launch->thread, launch->now_ns, &launch->grid);
+	launch->tpcs = launch->grid.nr_own + launch->grid.nr_borrowed;
+	if (unlikely(launch->layout || qmd_v04_00_type(words) != QMD_GRID_ORDINARY ||
+		     qmd_v04_00_mask_counts(words))) {
+		mask_shared_slow(launch);
+		return;
+	}
+	disable = tpcset_not(launch->grid.allowed);
+	qmd_v04_00_restrict(words, &disable);
+	thread_count_in(launch->thread, STATS_qmd_masked);
+}
+
+/* Shape of the launch, for the predictor: what share_ask() was asked with (track/predict_table.h). */
+static uint32_t slot_of(const struct launch *launch)
+{
+	const uint32_t *words = launch->event->qmd;
+	uint32_t block01 = words[QMD_V04_00_WORD(CTA_THREAD_DIMENSION0, 0)];
+	struct qmd_grid grid;
+
+	if (unlikely(launch->layout || qmd_v04_00_type(words) != QMD_GRID_ORDINARY)) {
+		if (qmd_decode_grid(layout_of(launch), words, &grid))
+			return PREDICT_NO_SLOT;
+		return predict_slot(launch->event->func, qmd_grid_blocks(&grid),
+				    grid.block[0] * grid.block[1] * grid.block[2]);
+	}
+	return predict_slot(launch->event->func,
+			    (uint64_t)words[QMD_V04_00_WORD(GRID_WIDTH, 0)] *
+				    (words[QMD_V04_00_WORD(GRID_HEIGHT, 0)] & 0xffff) *
+				    (words[QMD_V04_00_WORD(GRID_DEPTH, 0)] & 0xffff),
+			    (block01 & 0xffff) * (block01 >> 16) *
+				    (words[QMD_V04_00_WORD(CTA_THREAD_DIMENSION2, 0)] & 0xffff));
+}
+
+/* The predictor's place and time: as the launch was asked about just before, or looked up. */
+static uint32_t slot_and_time(const struct launch *launch, uint64_t *ret_predicted_ns)
+{
+	struct thread_state *t = launch->thread;
+	int was_asked = t->asked.func == launch->event->func && t->asked.func;
+	uint32_t slot = was_asked ? t->asked.slot : slot_of(launch);
+
+	t->asked.func = NULL;
+	if (!launch->grid.nr_borrowed)
+		*ret_predicted_ns = 0;
+	else if (was_asked && t->asked.width == launch->tpcs)
+		*ret_predicted_ns = t->asked.predicted_ns;
+	else
+		*ret_predicted_ns = predict_in_slot(slot, launch->tpcs);
+	return slot;
+}
+
+static void note_shared(struct launch *launch, struct launch_note *note)
+{
+	uint64_t predicted_ns;
+	uint32_t slot = slot_and_time(launch, &predicted_ns);
+
+	note->slot = slot + 1;
+	note->own_tpcs = (uint8_t)launch->grid.nr_own;
+	note->borrowed_tpcs = (uint8_t)launch->grid.nr_borrowed;
+	if (launch->grid.nr_borrowed)
+		share_charge(launch->thread, &launch->grid.allowed, predicted_ns, note);
+}
+
+/* --- records ------------------------------------------------------------------------------------- */
 
 /* A profiler may have taken release 1 of this descriptor; then the last one is ours, if it is free.
  */
@@ -236,9 +403,12 @@ static __attribute__((noinline)) void record_node(struct launch *launch, struct 
 	if (!free ||
 	    exec_arm_node(t->exec, &launch->ctx->pool, launch->event->qmd, row, &release)) {
 		thread_count(STATS_records_dropped);
-		return;
+		free = 0;
+	} else {
+		arm(launch, free, release.address, release.payload);
 	}
-	arm(launch, free, release.address, release.payload);
+	if (launch->ctx->device->is_shared)
+		exec_note_mask(t->exec, &launch->grid.allowed, free != 0);
 }
 
 /* The calling thread's open chunk of this context, a new one if need be; NULL when none is free. */
@@ -263,9 +433,16 @@ static void record_launch(struct launch *launch, struct thread_state *t, uint32_
 	if (unlikely(!chunk || !release)) {
 		thread_count(STATS_records_dropped);
 		row_launched(tenant.stats, row, 1); /* as the tracker does with a record */
+		if (launch->ctx->device->is_shared)
+			activity_untracked();
 		return;
 	}
-	note.submitted_ns = clock_now_ns();
+	if (launch->ctx->device->is_shared) {
+		note.submitted_ns = launch->now_ns;
+		note_shared(launch, &note);
+	} else {
+		note.submitted_ns = clock_now_ns();
+	}
 	arm(launch, release, chunk_arm(chunk, &note), chunk->generation);
 }
 
@@ -300,6 +477,14 @@ static __attribute__((noinline)) const struct qmd_layout *layout_slow(const stru
 	return NULL;
 }
 
+/* After the record was armed: see link/activity.c. */
+static void launch_begun(const struct launch *launch)
+{
+	if (unlikely(!atomic_load_explicit(&launch->ctx->records_on, memory_order_relaxed)))
+		activity_untracked();
+	share_launching(launch->thread);
+}
+
 void qmd_hook(const struct qmd_event *event)
 {
 	struct thread_state *t;
@@ -321,8 +506,12 @@ void qmd_hook(const struct qmd_event *event)
 			return;
 	}
 	launch.tpcs = launch.ctx->device->nr_allowed;
-	if (launch.ctx->device->is_masked)
+	if (launch.ctx->device->is_shared)
+		mask_shared(&launch);
+	else if (launch.ctx->device->is_masked)
 		mask(&launch);
 	if (atomic_load_explicit(&launch.ctx->records_on, memory_order_relaxed))
 		record(&launch, t);
+	if (launch.ctx->device->is_shared)
+		launch_begun(&launch);
 }

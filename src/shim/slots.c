@@ -16,8 +16,13 @@
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
+#include "shim/queue/calls.h"
+#include "shim/queue/mode.h"
+#include "shim/queue/queue.h"
 #include "shim/thread.h"
 
 /* The jump slots of entries.S, and the driver's functions behind hooked rows. */
@@ -116,6 +121,34 @@ void slots_install_hooks(void)
 		if (slot_rows[i].hook && slots.real[i])
 			*slot_rows[i].entry = slot_rows[i].hook;
 	}
+	/* Under a daemon the queue is put in front at the first context; for tests, at once. */
+	if (queue_is_forced())
+		(void)queue_start();
+}
+
+static int by_name(const void *name, const void *row)
+{
+	return strcmp(name, ((const struct slot_row *)row)->name);
+}
+
+static void install_call(const struct call_row *call)
+{
+	const struct slot_row *row =
+		bsearch(call->name, slot_rows, NR_ROWS, sizeof(slot_rows[0]), by_name);
+
+	if (!row || !slots.real[row - slot_rows])
+		return;
+	if (call->next)
+		*call->next = *row->entry;
+	/* The stub's way on is there before the stub is; a thread that reads the old entry once more
+	 * calls as before the process had anything to hold. */
+	__atomic_store_n(row->entry, call->stub, __ATOMIC_RELEASE);
+}
+
+void slots_install_calls(const struct call_row *rows, uint32_t nr_rows)
+{
+	for (uint32_t i = 0; i < nr_rows; i++)
+		install_call(&rows[i]);
 }
 
 void *slots_real(const char *symbol)

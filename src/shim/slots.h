@@ -12,7 +12,11 @@
 #ifndef LITHOS_SHIM_SLOTS_H
 #define LITHOS_SHIM_SLOTS_H
 
+#include <stdint.h>
+
 #include "shim/cuda_api.h"
+
+struct call_row;
 
 #define PASS(name)
 #define HOOK(name)                                                                                 \
@@ -36,6 +40,12 @@ void slots_install_proc_address(void);
 
 /* Points the entries of hooked rows at our functions, where the driver has the symbol. */
 void slots_install_hooks(void);
+
+/*
+ * Puts the queue's functions in front of what the entries lead to now (queue/calls.h); rows of symbols
+ * that the driver lacks are left alone. Other threads may be calling.
+ */
+void slots_install_calls(const struct call_row *rows, uint32_t nr_rows);
 
 /* The driver's function of any symbol of the list, or of one outside it; NULL when it has none. */
 void *slots_real(const char *symbol);

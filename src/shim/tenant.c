@@ -19,13 +19,19 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/stats_file.h"
 #include "hw/tools_hook.h"
 #include "shim/device.h"
+#include "shim/link/connect.h"
+#include "shim/link/link.h"
+#include "shim/link/share.h"
+#include "shim/memory/account.h"
 #include "shim/qmd_hook.h"
+#include "shim/queue/queue.h"
 #include "shim/slots.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
@@ -61,6 +67,8 @@ int tenant_init(void)
 
 	tenant.wants_records = tenant.options.stats != 0;
 	tenant.wants_masks = device_read_quota(tenant.options.tpc_quota) > 0;
+	tenant.wants_share = link_is_wanted();
+	tenant.wants_masks |= tenant.wants_share;
 	if (!tenant.wants_masks && !tenant.wants_records)
 		return 0;
 	if (driver_ops_load(&tenant.ops, driver_symbol, NULL, &missing)) {
@@ -94,7 +102,35 @@ static int hook_stand_up(void)
 	return err;
 }
 
-/* Statistics end before the driver's own exit handlers run, which were registered earlier. */
+/* At exit, before the driver's own exit handlers run, which were registered earlier. */
+static void work_end(void)
+{
+	/* First what is held: it still counts, and its records are still read. */
+	if (share_is_on())
+		queue_stop();
+	tracker_stop();
+	link_stop();
+}
+
+/* Records without statistics go through the same rows, in memory that nobody else reads. */
+static int stats_region_private(struct stats_region **ret_region)
+{
+	void *memory = mmap(NULL, sizeof(**ret_region), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	*ret_region = memory;
+	return 0;
+}
+
+static int stats_make(struct stats_region **ret_region)
+{
+	if (!tenant.options.stats)
+		return stats_region_private(ret_region);
+	return stats_region_create(tenant.options.run_dir, (uint32_t)getpid(), ret_region);
+}
+
 static void stats_start(void)
 {
 	struct stats_region *region = NULL;
@@ -102,7 +138,12 @@ static void stats_start(void)
 
 	if (!tenant.wants_records || tenant.stats)
 		return;
-	err = stats_region_create(tenant.options.run_dir, (uint32_t)getpid(), &region);
+	err = stats_make(&region);
+	if (err && share_is_on()) {
+		log_line(NULL, LOG_WARN, "msg=\"no statistics\" dir=%s errno=%d",
+			 tenant.options.run_dir, -err);
+		err = stats_region_private(&region);
+	}
 	if (err) {
 		log_line(NULL, LOG_WARN, "msg=\"no statistics\" dir=%s errno=%d",
 			 tenant.options.run_dir, -err);
@@ -113,7 +154,7 @@ static void stats_start(void)
 	execs_init(region);
 	tenant.stats = region;
 	if (!contexts.exit_registered)
-		contexts.exit_registered = atexit(tracker_stop) == 0;
+		contexts.exit_registered = atexit(work_end) == 0;
 	if (tracker_start(region))
 		tenant.wants_records = 0;
 }
@@ -126,7 +167,7 @@ static void stats_note_device(const struct device *device)
 	if (!header || header->device_tpcs >= device->topo.nr_tpcs)
 		return;
 	__atomic_store_n(&header->device_tpcs, device->topo.nr_tpcs, __ATOMIC_RELAXED);
-	if (tenant.wants_masks)
+	if (device->is_masked)
 		__atomic_store_n(&header->quota_tpcs, device->nr_allowed, __ATOMIC_RELAXED);
 }
 
@@ -154,6 +195,7 @@ static void context_records_off(struct context *ctx)
 static void context_drop_locked(struct context *ctx)
 {
 	context_records_off(ctx);
+	memory_context_gone(atomic_load_explicit(&ctx->handle, memory_order_relaxed));
 	atomic_store_explicit(&ctx->handle, NULL, memory_order_release);
 	(void)atomic_fetch_add_explicit(&contexts.generation, 1, memory_order_release);
 }
@@ -205,6 +247,9 @@ static void context_add_locked(CUcontext handle, CUdevice device, int is_primary
 		device_leave_alone(device);
 		return;
 	}
+	device_link(device);
+	if (share_is_on())
+		(void)queue_start();
 	stats_start();
 	ctx->index = (uint32_t)(ctx - contexts.context);
 	ctx->is_primary = is_primary;
@@ -279,6 +324,8 @@ void tenant_context_closed(CUcontext handle)
 	ctx = handle ? context_find_locked(handle) : NULL;
 	if (ctx)
 		context_drop_locked(ctx);
+	else
+		memory_context_gone(handle);
 	(void)pthread_mutex_unlock(&contexts.lock);
 }
 
@@ -314,8 +361,10 @@ void tenant_primary_resetting(CUdevice device)
 
 	(void)pthread_mutex_lock(&contexts.lock);
 	ctx = primary_find_locked(device);
-	if (ctx)
+	if (ctx) {
 		context_records_off(ctx);
+		memory_context_gone(atomic_load_explicit(&ctx->handle, memory_order_relaxed));
+	}
 	(void)pthread_mutex_unlock(&contexts.lock);
 }
 
@@ -357,22 +406,28 @@ struct device *tenant_current_masked_device(void)
 	return device && device->is_masked ? device : NULL;
 }
 
-static void pool_collect(struct record_pool *pool, record_read_fn read)
+/* Returns how many launches are outstanding, graphs' included. */
+static uint64_t pool_collect(struct record_pool *pool, record_read_fn read)
 {
-	(void)record_pool_collect(pool, read);
+	uint64_t nr_outstanding = record_pool_collect(pool, read);
+
+	nr_outstanding += record_marks_collect(pool, activity_mark_ended);
 	for (; pool->nr_lost; pool->nr_lost--)
 		thread_count(STATS_records_lost);
+	return nr_outstanding;
 }
 
 uint32_t tenant_collect(record_read_fn read)
 {
+	uint64_t nr_outstanding = 0;
 	uint32_t nr_graphs;
 
 	(void)pthread_mutex_lock(&contexts.lock);
 	for (uint32_t i = 0; i < MAX_CONTEXTS; i++) {
 		if (contexts.context[i].has_pool)
-			pool_collect(&contexts.context[i].pool, read);
+			nr_outstanding += pool_collect(&contexts.context[i].pool, read);
 	}
+	activity_collected(nr_outstanding);
 	/* Graphs use the pools' clocks, so under the same lock. */
 	nr_graphs = execs_collect();
 	(void)pthread_mutex_unlock(&contexts.lock);
@@ -385,7 +440,9 @@ void tenant_after_fork(void)
 	 * any more if the parent had started the driver. */
 	(void)pthread_mutex_init(&contexts.lock, NULL);
 	tracker_after_fork();
+	link_after_fork();
 	kernels_after_fork();
 	execs_after_fork();
+	memory_after_fork();
 	thread_after_fork();
 }

@@ -3,7 +3,7 @@
  * The process as a tenant: its options, its GPUs, its contexts.
  *
  * Glossary
- *   restricted  a quota or statistics were asked for: hooks are installed
+ *   restricted  a quota, statistics or a daemon were asked for: hooks are installed
  *   device      one GPU this process uses: topology, and the TPCs the tenant may use there
  *   context     one CUDA context: its device, and the pool of its completion records
  *
@@ -36,8 +36,9 @@ struct device {
 	CUdevice handle;
 	_Atomic uint32_t state; /* enum device_state; release, after the rest */
 	uint32_t is_masked;     /* allowed is less than all */
+	uint32_t is_shared;     /* what a launch may use is decided at the launch: link/share.h */
 	struct topology topo;
-	struct tpcset allowed; /* the quota's TPCs */
+	struct tpcset allowed; /* the quota's TPCs; shared: those that the program is told of */
 	uint32_t nr_allowed;   /* TPCs in it */
 	struct tpcset disable; /* what to OR into the descriptor: everything else */
 	struct sm_limits limits;
@@ -57,8 +58,9 @@ struct context {
 struct tenant {
 	struct options options;
 	struct driver_ops ops;
-	int wants_masks;            /* a quota was given */
-	int wants_records;          /* statistics were asked for */
+	int wants_masks;            /* a quota was given, or a daemon that may give one */
+	int wants_records;          /* statistics were asked for, or the GPU is shared */
+	int wants_share;            /* a daemon and a token were given */
 	struct stats_region *stats; /* NULL until the first context, and without statistics */
 };
 

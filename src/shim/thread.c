@@ -131,6 +131,21 @@ uint64_t thread_total(enum stats_counter counter)
 	return sum;
 }
 
+uint64_t thread_total_begun(void)
+{
+	/* pairs with the release in pool_grow_locked() */
+	uint32_t n = atomic_load_explicit(&pool.nr_slabs, memory_order_acquire);
+	uint64_t sum = atomic_load_explicit(&spare.nr_begun, memory_order_seq_cst);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct thread_state *slab =
+			atomic_load_explicit(&pool.slab[i], memory_order_relaxed);
+		for (uint32_t k = 0; k < SLAB_THREADS; k++)
+			sum += atomic_load_explicit(&slab[k].nr_begun, memory_order_seq_cst);
+	}
+	return sum;
+}
+
 void thread_after_fork(void)
 {
 	(void)pthread_mutex_init(&pool.lock, NULL);

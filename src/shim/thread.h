@@ -23,6 +23,7 @@
 struct context;
 struct record_chunk;
 struct exec;
+struct share_view;
 
 struct thread_state {
 	/* The launch the thread is in, set by the launch hooks, read by the descriptor hook. */
@@ -39,6 +40,24 @@ struct thread_state {
 	CUgraphExec cached_exec_handle;
 	struct exec *cached_exec;
 	uint32_t cached_exec_generation;
+
+	/*
+	 * Launches begun, counted before the owner's activity is read (link/activity.c): the only
+	 * field that is written with a full barrier. NULL: no view of the board and grant yet.
+	 */
+	_Atomic uint64_t nr_begun;
+	struct share_view *view;
+
+	/*
+	 * What predict_of() was last asked about; the descriptor hook of that launch takes it instead of
+	 * looking it up again. func NULL: nothing.
+	 */
+	struct {
+		CUfunction func;
+		uint32_t slot;
+		uint32_t width; /* TPCs that predicted_ns is for */
+		uint64_t predicted_ns;
+	} asked;
 
 	uint32_t kernel_generation;
 	struct {
@@ -68,6 +87,9 @@ void thread_count(enum stats_counter counter);
 
 /* Sum of a counter over all threads, those that ended included. Any thread; may lag by a few. */
 uint64_t thread_total(enum stats_counter counter);
+
+/* Launches begun by all threads; sees each that began before in the order of its barrier. */
+uint64_t thread_total_begun(void);
 
 /* Called in the child of a fork: the other threads are gone, and so is the lock's owner. */
 void thread_after_fork(void);

@@ -18,7 +18,7 @@ static const char *const keys[] = {"name",        "fg_p50_ms", "fg_p95_ms",     
 /* Two systems, three repetitions; p99 of 100 requests is the 99th. */
 static void fill(struct bench *bench, struct measurement *measurements)
 {
-	static double latencies[600];
+	static double latencies[600] = {0};
 	static const double slower[] = {1, 2, 1.5};
 
 	for (unsigned int i = 0; i < 6; i++) {

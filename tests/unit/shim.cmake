@@ -3,12 +3,15 @@
 # when it is loaded. What these parts take from the rest is the tests' to provide.
 set(shim_src ${CMAKE_SOURCE_DIR}/src/shim)
 add_library(shim_parts STATIC
+	${shim_src}/memory/account.c
+	${shim_src}/memory/table.c
 	${shim_src}/thread.c
 	${shim_src}/track/execs.c
 	${shim_src}/track/kernels.c
+	${shim_src}/track/predict_table.c
 	${shim_src}/track/records.c
 	${shim_src}/track/tracker.c)
-target_link_libraries(shim_parts PUBLIC lithos_flags lithos_cuda lithos_hw lithos_base)
+target_link_libraries(shim_parts PUBLIC lithos_flags lithos_cuda lithos_sched lithos_hw lithos_base)
 target_compile_definitions(shim_parts PUBLIC __CUDA_API_VERSION_INTERNAL)
 
 # lithos_shim_unit_test(NAME [THREADS]): THREADS runs it under ThreadSanitizer too.
@@ -21,11 +24,33 @@ endfunction()
 
 lithos_shim_unit_test(execs_samples THREADS)
 lithos_shim_unit_test(kernels_table THREADS)
+lithos_shim_unit_test(memory_account THREADS)
+lithos_shim_unit_test(memory_table)
+lithos_shim_unit_test(predict_table THREADS)
 lithos_shim_unit_test(records_pool THREADS)
 lithos_shim_unit_test(thread_pool THREADS)
 lithos_shim_unit_test(tracker_durations THREADS)
 
+# The tenant's side of sharing without a daemon.
+add_library(link_parts STATIC
+	${shim_src}/link/activity.c
+	${shim_src}/link/graphs.c
+	${shim_src}/link/hold.c
+	${shim_src}/link/regions.c
+	${shim_src}/link/share.c
+	${shim_src}/link/view.c)
+target_link_libraries(link_parts PUBLIC shim_parts)
+foreach(name link_activity link_regions share_view_ask share_view_copies)
+	lithos_unit_test(${name} link_parts)
+	set_tests_properties(unit_${name} PROPERTIES LABELS "unit;threads")
+endforeach()
+# ThreadSanitizer takes mapping memory anew under its readers for a race; here that is the purpose.
+set_tests_properties(unit_link_regions PROPERTIES LABELS unit)
+target_link_options(unit_share_view_ask PRIVATE -Wl,--wrap=clock_gettime)
+
 # Memory that cannot be had.
+target_link_options(unit_memory_account PRIVATE -Wl,--wrap=mmap)
+target_link_options(unit_memory_table PRIVATE -Wl,--wrap=mmap)
 target_link_options(unit_records_pool PRIVATE -Wl,--wrap=mmap)
 target_link_options(unit_thread_pool PRIVATE -Wl,--wrap=mmap)
 target_link_options(unit_tracker_durations PRIVATE -Wl,--wrap=clock_gettime)
@@ -44,3 +69,16 @@ foreach(name hook_contexts hook_launches)
 	target_link_libraries(unit_${name} PRIVATE lithos_cuda)
 	target_compile_definitions(unit_${name} PRIVATE __CUDA_API_VERSION_INTERNAL)
 endforeach()
+
+# The calls that allocate and free device memory, likewise.
+lithos_unit_test(memory_hooks lithos_hw lithos_base)
+target_sources(unit_memory_hooks PRIVATE
+	${shim_src}/memory/account.c
+	${shim_src}/memory/hook_array.c
+	${shim_src}/memory/hook_memory.c
+	${shim_src}/memory/hook_physical.c
+	${shim_src}/memory/table.c
+	${shim_src}/thread.c
+	${shim_src}/track/records.c)
+target_link_libraries(unit_memory_hooks PRIVATE lithos_cuda)
+target_compile_definitions(unit_memory_hooks PRIVATE __CUDA_API_VERSION_INTERNAL)

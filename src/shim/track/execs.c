@@ -33,6 +33,7 @@
 #include "base/clock_sync.h"
 #include "base/hash.h"
 #include "shim/thread.h"
+#include "shim/track/predict_table.h"
 #include "shim/track/records.h"
 #include "shim/track/rows.h"
 
@@ -44,8 +45,9 @@ struct node {
 	uint32_t index; /* of the record, among the pool's node records */
 	uint32_t payload;
 	uint32_t kernel;
-	uint64_t end_ns; /* last one sampled, GPU clock */
-	uint64_t now_ns; /* scratch of a pass */
+	struct tpcset mask; /* what it was given at its upload */
+	uint64_t end_ns;    /* last one sampled, GPU clock */
+	uint64_t now_ns;    /* scratch of a pass */
 };
 
 struct exec {
@@ -59,7 +61,10 @@ struct exec {
 	uint32_t nr_nodes;
 	uint32_t nr_allocated;
 	int in_order;
+	struct node *armed;     /* last, by the upload under way; NULL when it got no record */
+	struct tpcset rest;     /* masks of nodes without a record */
 	uint64_t nr_since_idle; /* launches since a pass that found all replays finished */
+	_Atomic uint32_t is_watched;
 };
 
 static struct {
@@ -68,6 +73,7 @@ static struct {
 	struct stats_region *region;
 	struct exec *bucket[EXEC_BUCKETS];
 	uint32_t payload;
+	uint32_t nr_unfinished; /* watched graphs, at the last pass; tracker's */
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1};
 
 static uint32_t bucket_of(CUgraphExec handle)
@@ -160,6 +166,7 @@ int exec_arm_node(struct exec *exec, struct record_pool *pool, const void *key, 
 
 	(void)pthread_mutex_lock(&exec->lock);
 	node = node_find_or_add(exec, pool, key);
+	exec->armed = node;
 	if (node) {
 		node->kernel = kernel;
 		node->payload = __atomic_add_fetch(&table.payload, 1, __ATOMIC_RELAXED);
@@ -169,6 +176,57 @@ int exec_arm_node(struct exec *exec, struct record_pool *pool, const void *key, 
 	}
 	(void)pthread_mutex_unlock(&exec->lock);
 	return node ? 0 : -ENOSPC;
+}
+
+void exec_note_mask(struct exec *exec, const struct tpcset *mask, int has_record)
+{
+	(void)pthread_mutex_lock(&exec->lock);
+	/* The node has not run since it was armed, so the tracker has not sorted the nodes. */
+	if (has_record && exec->armed)
+		exec->armed->mask = *mask;
+	else
+		exec->rest = tpcset_or(exec->rest, *mask);
+	(void)pthread_mutex_unlock(&exec->lock);
+}
+
+int exec_mask(struct exec *exec, struct tpcset *ret_mask)
+{
+	struct tpcset mask;
+
+	(void)pthread_mutex_lock(&exec->lock);
+	mask = exec->rest;
+	for (uint32_t i = 0; i < exec->nr_nodes; i++)
+		mask = tpcset_or(mask, exec->node[i].mask);
+	(void)pthread_mutex_unlock(&exec->lock);
+	if (tpcset_is_empty(&mask))
+		return 0;
+	*ret_mask = mask;
+	return 1;
+}
+
+uint32_t exec_slot(const struct exec *exec)
+{
+	/* Wider than any GPU: a graph's kernels are taken to fill what they get. */
+	return predict_slot((CUfunction)(void *)exec->handle, TPCSET_BITS, 0);
+}
+
+uint64_t exec_predicted_ns(struct exec *exec)
+{
+	struct tpcset mask;
+
+	if (!exec_mask(exec, &mask))
+		return 0;
+	return predict_in_slot(exec_slot(exec), tpcset_count(&mask));
+}
+
+void exec_watch(struct exec *exec)
+{
+	atomic_store_explicit(&exec->is_watched, 1, memory_order_relaxed);
+}
+
+uint32_t execs_nr_unfinished(void)
+{
+	return table.nr_unfinished;
 }
 
 /* Counts the launches since the last time into the nodes' rows; returns whether there were any. */
@@ -285,6 +343,8 @@ static uint32_t exec_collect(struct exec *exec)
 	/* Until a pass finds it idle: a replay may end long after the pass that saw its launch. */
 	if (is_new || exec->nr_since_idle)
 		idle_update(exec, is_new, exec_sample_locked(exec));
+	table.nr_unfinished += exec->nr_since_idle &&
+			       atomic_load_explicit(&exec->is_watched, memory_order_relaxed);
 	(void)pthread_mutex_unlock(&exec->lock);
 	return is_new;
 }
@@ -321,6 +381,7 @@ uint32_t execs_collect(void)
 	uint32_t nr_new = 0;
 
 	(void)pthread_mutex_lock(&table.lock);
+	table.nr_unfinished = 0;
 	for (uint32_t i = 0; i < EXEC_BUCKETS; i++) {
 		for (struct exec *e = table.bucket[i]; e; e = e->next)
 			nr_new += exec_collect(e);
@@ -342,6 +403,7 @@ static void exec_drop_pool(struct exec *exec, const struct record_pool *pool)
 			record_node_give(exec->node[i].pool, exec->node[i].index);
 	}
 	exec->nr_nodes = kept;
+	exec->armed = NULL;
 	(void)pthread_mutex_unlock(&exec->lock);
 }
 

@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include <lithos/tpcset.h>
+
 #include "shim/cuda_api.h"
 
 struct exec;
@@ -42,6 +44,29 @@ struct node_release {
  */
 int exec_arm_node(struct exec *exec, struct record_pool *pool, const void *key, uint32_t kernel,
 		  struct node_release *ret_release);
+
+/*
+ * TPCs that the graph's kernels were given when it was uploaded: 1, or 0 when none was (yet). A
+ * node that is uploaded again has its last set.
+ */
+int exec_mask(struct exec *exec, struct tpcset *ret_mask);
+
+/* How long one launch of the graph takes on the TPCs of its mask; 0 = not seen yet. */
+uint64_t exec_predicted_ns(struct exec *exec);
+
+/* Notes the set that a node was given: the one armed last, or one that got no record. */
+void exec_note_mask(struct exec *exec, const struct tpcset *mask, int has_record);
+
+/*
+ * The end of the graph's launches cannot be marked in its stream: it counts as unfinished while the
+ * times of its nodes move. execs_nr_unfinished() says how many such graphs there were at the last
+ * pass; tracker only.
+ */
+void exec_watch(struct exec *exec);
+uint32_t execs_nr_unfinished(void);
+
+/* The predictor's place of a whole graph. */
+uint32_t exec_slot(const struct exec *exec);
 
 /* Samples every graph launched since the last pass; returns how many were. Tracker thread only. */
 uint32_t execs_collect(void);

@@ -25,6 +25,7 @@
 
 #include "base/hash.h"
 #include "shim/thread.h"
+#include "shim/track/predict_table.h"
 
 #define HANDLE_SLOTS 16384u /* power of two; twice what the table can name, and more */
 #define NAME_SLOTS   8192u
@@ -155,6 +156,7 @@ uint32_t kernels_row(struct thread_state *t, CUfunction func)
 
 void kernels_flush(void)
 {
+	predict_flush();
 	(void)pthread_mutex_lock(&table.lock);
 	handles_clear_locked();
 	(void)pthread_mutex_unlock(&table.lock);

@@ -23,7 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define POOL_RECORDS (POOL_CHUNKS * CHUNK_RECORDS + POOL_NODES)
+#define POOL_RECORDS (POOL_CHUNKS * CHUNK_RECORDS + POOL_NODES + POOL_MARKS)
 
 uint64_t record_pool_bytes(void)
 {
@@ -122,6 +122,19 @@ static uint64_t record_end_ns(const struct record_chunk *chunk, uint32_t i)
 	return atomic_load_explicit(&record->timestamp_ns, memory_order_relaxed);
 }
 
+/* What was not written never will be. */
+static void chunk_lose(struct record_pool *pool, struct record_chunk *chunk, uint32_t nr_armed,
+		       record_read_fn read)
+{
+	for (uint32_t i = 0; i < nr_armed; i++) {
+		if ((chunk->read_mask >> i) & 1)
+			continue;
+		chunk->read_mask |= 1ull << i;
+		pool->nr_lost++;
+		read(pool, &chunk->note[i], 0);
+	}
+}
+
 static uint32_t chunk_collect(struct record_pool *pool, uint32_t index, record_read_fn read)
 {
 	struct record_chunk *chunk = &pool->chunk[index];
@@ -145,7 +158,7 @@ static uint32_t chunk_collect(struct record_pool *pool, uint32_t index, record_r
 		read(pool, &chunk->note[i], end_ns);
 	}
 	if (chunk->epoch != atomic_load_explicit(&pool->epoch, memory_order_relaxed)) {
-		pool->nr_lost += state == CHUNK_CLOSED ? outstanding : 0;
+		chunk_lose(pool, chunk, nr_armed, read);
 		outstanding = 0;
 	}
 	if (!outstanding && state == CHUNK_CLOSED)
@@ -187,4 +200,73 @@ int record_node_take(struct record_pool *pool, uint32_t *ret_index)
 void record_node_give(struct record_pool *pool, uint32_t index)
 {
 	atomic_store_explicit(&pool->node_taken[index], 0, memory_order_relaxed);
+}
+
+static struct record *mark_record(const struct record_pool *pool, const struct record_mark *mark)
+{
+	size_t index = (size_t)(mark - pool->mark);
+
+	return &pool->memory[(size_t)POOL_CHUNKS * CHUNK_RECORDS + POOL_NODES + index];
+}
+
+int record_mark_take(struct record_pool *pool, struct record_mark **ret_mark, uint64_t *ret_address)
+{
+	for (uint32_t i = 0; i < POOL_MARKS; i++) {
+		struct record_mark *mark = &pool->mark[i];
+		uint32_t expected = CHUNK_FREE;
+		/* acquire: pairs with the release of who gave it back */
+		if (!atomic_compare_exchange_strong_explicit(&mark->state, &expected, CHUNK_OPEN,
+							     memory_order_acquire,
+							     memory_order_relaxed))
+			continue;
+		(void)atomic_fetch_add_explicit(&pool->nr_marks, 1, memory_order_relaxed);
+		if (++mark->payload == 0)
+			mark->payload = 1;
+		*ret_mark = mark;
+		*ret_address =
+			pool->device_address +
+			(uint64_t)(mark_record(pool, mark) - pool->memory) * sizeof(struct record);
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+void record_mark_await(struct record_mark *mark, const struct launch_note *note)
+{
+	mark->note = *note;
+	/* pairs with the acquire in record_marks_collect(): the note before the state */
+	atomic_store_explicit(&mark->state, CHUNK_CLOSED, memory_order_release);
+}
+
+void record_mark_give(struct record_pool *pool, struct record_mark *mark)
+{
+	(void)atomic_fetch_sub_explicit(&pool->nr_marks, 1, memory_order_relaxed);
+	/* pairs with the acquire in record_mark_take() */
+	atomic_store_explicit(&mark->state, CHUNK_FREE, memory_order_release);
+}
+
+uint32_t record_marks_collect(struct record_pool *pool, mark_read_fn read)
+{
+	uint32_t left = atomic_load_explicit(&pool->nr_marks, memory_order_relaxed);
+	uint32_t epoch = atomic_load_explicit(&pool->epoch, memory_order_relaxed);
+	int is_lost = epoch != pool->marks_epoch;
+	uint32_t outstanding = 0;
+
+	pool->marks_epoch = epoch;
+	for (uint32_t i = 0; left && i < POOL_MARKS; i++) {
+		struct record_mark *mark = &pool->mark[i];
+		uint32_t state = atomic_load_explicit(&mark->state, memory_order_acquire);
+		if (state == CHUNK_FREE)
+			continue;
+		left--;
+		if (state == CHUNK_CLOSED &&
+		    (is_lost || atomic_load_explicit(&mark_record(pool, mark)->payload,
+						     memory_order_acquire) == mark->payload)) {
+			read(&mark->note, is_lost);
+			record_mark_give(pool, mark);
+			continue;
+		}
+		outstanding++;
+	}
+	return outstanding;
 }

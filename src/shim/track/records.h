@@ -26,6 +26,7 @@
 #define CHUNK_RECORDS 64u
 #define POOL_CHUNKS   1024u
 #define POOL_NODES    32768u /* records of graph nodes, which live as long as their graph */
+#define POOL_MARKS    512u   /* graph launches whose end is awaited */
 
 struct record {
 	_Atomic uint32_t payload; /* written by the GPU after, or together with, the timestamp */
@@ -39,8 +40,16 @@ struct launch_note {
 	uint64_t submitted_ns; /* CLOCK_MONOTONIC */
 	uint64_t stream_key;
 	uint32_t kernel; /* row of the kernel table */
-	uint32_t reserved;
+	/* The rest only in a process that shares its GPU (shim/link/share.h); else 0. */
+	uint32_t slot;       /* of the predictor, + 1; 0 = none */
+	uint32_t charged_ns; /* predicted, as charged to the bound */
+	uint8_t ticket;      /* of the charge; 0 = none */
+	uint8_t own_tpcs;    /* TPCs it was allowed */
+	uint8_t borrowed_tpcs;
+	uint8_t reserved;
 };
+
+_Static_assert(sizeof(struct launch_note) == 32, "half a cache line");
 
 enum chunk_state {
 	CHUNK_FREE,
@@ -59,8 +68,15 @@ struct record_chunk {
 	uint64_t read_mask;      /* tracker's: records already read */
 };
 
+/* A graph launch behind which its stream writes `payload` into the mark's record. */
+struct record_mark {
+	_Atomic uint32_t state; /* enum chunk_state; CLOSED = awaited */
+	uint32_t payload;
+	struct launch_note note;
+};
+
 struct record_pool {
-	struct record *memory; /* chunk records, then node records */
+	struct record *memory; /* chunk records, then node records, then marks */
 	uint64_t device_address;
 	_Atomic uint32_t
 		epoch; /* bumped when the context goes: older chunks take no more launches */
@@ -69,8 +85,11 @@ struct record_pool {
 	_Atomic uint32_t hint;               /* where to look for a free chunk */
 	_Atomic uint8_t node_taken[POOL_NODES];
 	_Atomic uint32_t node_hint;
-	uint64_t nr_lost;       /* records of gone contexts that were never written; tracker's */
-	struct clock_sync sync; /* the GPU's clock against ours; tracker's */
+	struct record_mark mark[POOL_MARKS];
+	_Atomic uint32_t nr_marks; /* taken; may be one off for a moment */
+	uint32_t marks_epoch;      /* of the pool when the tracker last looked */
+	uint64_t nr_lost;          /* records of gone contexts that were never written; tracker's */
+	struct clock_sync sync;    /* the GPU's clock against ours; tracker's */
 };
 
 /* Maps the pool's memory; -ENOMEM. The caller registers `memory` and sets device_address. */
@@ -116,7 +135,27 @@ static inline uint64_t chunk_arm(struct record_chunk *chunk, const struct launch
 int record_node_take(struct record_pool *pool, uint32_t *ret_index);
 void record_node_give(struct record_pool *pool, uint32_t index);
 
-/* One record that was read: its launch and its end on the GPU's clock. */
+/*
+ * A mark for a graph launch about to be followed by its write: the address to write to and what; the
+ * mark's number, or -ENOSPC when all are taken. Any thread.
+ */
+int record_mark_take(struct record_pool *pool, struct record_mark **ret_mark,
+		     uint64_t *ret_address);
+
+/* The write is on its way: the tracker looks for it. Or it is not, and the mark is free again. */
+void record_mark_await(struct record_mark *mark, const struct launch_note *note);
+void record_mark_give(struct record_pool *pool, struct record_mark *mark);
+
+/* A mark was found written (is_lost: its context went first). */
+typedef void (*mark_read_fn)(const struct launch_note *note, int is_lost);
+
+/* Looks at all marks; returns how many are still awaited. Tracker thread only. */
+uint32_t record_marks_collect(struct record_pool *pool, mark_read_fn read);
+
+/*
+ * One record that was read: its launch and its end on the GPU's clock; 0 = its context went before it
+ * was written.
+ */
 typedef void (*record_read_fn)(void *pool, const struct launch_note *note, uint64_t end_ns);
 
 /*

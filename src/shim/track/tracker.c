@@ -20,12 +20,15 @@
 #include "shim/track/tracker.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <lithos/stats.h>
 
@@ -36,10 +39,11 @@
 #include "shim/tenant.h"
 #include "shim/track/rows.h"
 
-#define STREAM_SLOTS 4096u
-#define PAUSE_MIN_NS 200000u
-#define PAUSE_MAX_NS 20000000u
-#define STACK_BYTES  ((size_t)512 * 1024)
+#define STREAM_SLOTS     4096u
+#define PAUSE_MIN_NS     200000u
+#define PAUSE_MAX_NS     20000000u
+#define PUBLISH_EVERY_NS 1000000u
+#define STACK_BYTES      ((size_t)512 * 1024)
 
 static struct {
 	pthread_mutex_t lock; /* start and stop */
@@ -49,6 +53,11 @@ static struct {
 	struct stats_region *region;
 	uint64_t stream_end_ns[STREAM_SLOTS]; /* GPU clock, last end by hash of the stream */
 	_Atomic uint32_t nr_read;             /* since the last pass */
+	_Atomic(const struct tracker_ops *) ops;
+	_Atomic uint32_t nr_kicks; /* futex word */
+	_Atomic uint32_t is_asleep;
+	uint64_t published_ns;
+	int is_stale; /* something was read since the counters were published */
 } tracker = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static uint64_t *stream_end_of(uint64_t key)
@@ -72,12 +81,42 @@ static uint64_t duration_of(const struct clock_sync *sync, const struct launch_n
 	return time_before(note->submitted_ns, end_cpu) ? end_cpu - note->submitted_ns : 0;
 }
 
+void tracker_set_ops(const struct tracker_ops *ops)
+{
+	atomic_store_explicit(&tracker.ops, ops, memory_order_release);
+}
+
+static const struct tracker_ops *tracker_ops(void)
+{
+	return atomic_load_explicit(&tracker.ops, memory_order_acquire);
+}
+
+/* `end_ns` on the GPU's clock; 0 = unknown: it was not later than now. */
+static void tracker_ended(const struct record_pool *pool, const struct launch_note *note,
+			  uint64_t duration_ns, uint64_t end_ns)
+{
+	const struct tracker_ops *ops = tracker_ops();
+	uint64_t now, end_cpu;
+
+	if (!ops)
+		return;
+	now = clock_now_ns();
+	if (!end_ns || clock_sync_to_cpu(&pool->sync, end_ns, &end_cpu) ||
+	    time_before(now, end_cpu))
+		end_cpu = now;
+	ops->ended(note, duration_ns, end_cpu);
+}
+
 void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 {
 	struct record_pool *pool = of;
 	uint64_t *stream_end = stream_end_of(note->stream_key);
 	uint64_t duration = 0;
 
+	if (!end_ns) {
+		tracker_ended(pool, note, 0, 0);
+		return;
+	}
 	/* The time is taken after the record was seen: it must not be earlier than the GPU's write.
 	 */
 	clock_sync_observe(&pool->sync, end_ns, note->submitted_ns, clock_now_ns());
@@ -88,6 +127,7 @@ void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 	row_launched(tracker.region, note->kernel, 1);
 	if (duration)
 		row_timed(tracker.region, note->kernel, duration);
+	tracker_ended(pool, note, duration, end_ns);
 	(void)atomic_fetch_add_explicit(&tracker.nr_read, 1, memory_order_relaxed);
 	thread_count(STATS_records_read);
 }
@@ -98,7 +138,9 @@ static void counters_publish(void)
 
 	for (uint32_t i = 0; i < STATS_NR_COUNTERS; i++)
 		__atomic_store_n(&header->counter[i], thread_total(i), __ATOMIC_RELAXED);
-	__atomic_store_n(&header->updated_ns, clock_now_ns(), __ATOMIC_RELAXED);
+	tracker.published_ns = clock_now_ns();
+	tracker.is_stale = 0;
+	__atomic_store_n(&header->updated_ns, tracker.published_ns, __ATOMIC_RELAXED);
 }
 
 /* One look at everything; 1 when something had completed. */
@@ -108,16 +150,49 @@ static int tracker_pass(void)
 
 	/* Also what a thread read that closed a context meanwhile. */
 	nr_new += atomic_exchange_explicit(&tracker.nr_read, 0, memory_order_relaxed);
-	if (nr_new)
+	tracker.is_stale |= nr_new != 0;
+	/* Summing up walks the states of all threads: too much for every pass of a tracker that looks
+	 * every 50 us. */
+	if (tracker.is_stale &&
+	    (!tracker_ops() || clock_now_ns() - tracker.published_ns >= PUBLISH_EVERY_NS))
 		counters_publish();
 	return nr_new != 0;
 }
 
-static void pause_ns(uint64_t ns)
+/* In a process that shares its GPU, others can end the pause. */
+static void pause_ns(uint64_t ns, uint32_t nr_kicks)
 {
 	struct timespec ts = {.tv_sec = 0, .tv_nsec = (long)ns};
 
-	(void)nanosleep(&ts, NULL);
+	if (!tracker_ops()) {
+		(void)nanosleep(&ts, NULL);
+		return;
+	}
+	atomic_store_explicit(&tracker.is_asleep, 1, memory_order_seq_cst);
+	(void)syscall(SYS_futex, &tracker.nr_kicks, FUTEX_WAIT_PRIVATE, nr_kicks, &ts, NULL, 0);
+	atomic_store_explicit(&tracker.is_asleep, 0, memory_order_relaxed);
+}
+
+void tracker_kick(void)
+{
+	(void)atomic_fetch_add_explicit(&tracker.nr_kicks, 1, memory_order_seq_cst);
+	/* pairs with the store in pause_ns(): either it is seen here, or sees the new number */
+	if (atomic_load_explicit(&tracker.is_asleep, memory_order_seq_cst))
+		(void)syscall(SYS_futex, &tracker.nr_kicks, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* A pass in a process that shares its GPU; `pause` as usual when there is no wish. */
+static uint64_t tracker_pass_shared(const struct tracker_ops *ops, uint64_t usual)
+{
+	uint64_t wish;
+	int is_new;
+
+	ops->before();
+	is_new = tracker_pass();
+	wish = ops->after();
+	if (wish)
+		return wish;
+	return is_new ? PAUSE_MIN_NS : usual;
 }
 
 static void *tracker_main(void *arg)
@@ -126,11 +201,15 @@ static void *tracker_main(void *arg)
 
 	(void)arg;
 	while (!atomic_load_explicit(&tracker.must_stop, memory_order_acquire)) {
-		if (tracker_pass())
-			pause = PAUSE_MIN_NS;
-		else if (pause < PAUSE_MAX_NS)
-			pause = pause * 2 < PAUSE_MAX_NS ? pause * 2 : PAUSE_MAX_NS;
-		pause_ns(pause);
+		const struct tracker_ops *ops = tracker_ops();
+		uint32_t nr_kicks = atomic_load_explicit(&tracker.nr_kicks, memory_order_seq_cst);
+		uint64_t longer = pause * 2 < PAUSE_MAX_NS ? pause * 2 : PAUSE_MAX_NS;
+
+		if (ops)
+			pause = tracker_pass_shared(ops, longer);
+		else
+			pause = tracker_pass() ? PAUSE_MIN_NS : longer;
+		pause_ns(pause, nr_kicks);
 	}
 	(void)tracker_pass();
 	(void)tracker_pass(); /* graphs are sampled one pass after their launch */

@@ -21,6 +21,25 @@ void tracker_stop(void);
 
 struct launch_note;
 
+/* What a process that shares its GPU wants to know of each pass (link/activity.c). */
+struct tracker_ops {
+	/* Before anything is read. */
+	void (*before)(void);
+	/*
+	 * One launch ended, at end_ns of CLOCK_MONOTONIC; duration 0 = cannot be told, also when it is
+	 * lost.
+	 */
+	void (*ended)(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns);
+	/* After the pass: how long to sleep, or 0 to sleep as usual. */
+	uint64_t (*after)(void);
+};
+
+/* From the next pass on; NULL: nobody. The table is constant. Any thread. */
+void tracker_set_ops(const struct tracker_ops *ops);
+
+/* A pass soon, although nothing completed lately. Only where there are tracker_ops. Any thread. */
+void tracker_kick(void);
+
 /* Takes one record into the statistics. Under the contexts' lock, as all reading of records is. */
 void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns);
 

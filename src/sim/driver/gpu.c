@@ -252,10 +252,9 @@ void gpu_after_fork_in_child(void)
 
 int gpu_memory_take_locked(unsigned int gpu, uint64_t bytes)
 {
-	int r;
-
 	if (gpu_is_shared()) {
-		r = remote_memory_take(&remote, gpu, bytes);
+		int r = remote_memory_take(&remote, gpu, bytes);
+
 		catch_up_shared();
 		return r;
 	}
@@ -275,10 +274,9 @@ void gpu_memory_give_locked(unsigned int gpu, uint64_t bytes)
 
 int gpu_memory_used_locked(unsigned int gpu, uint64_t *ret_bytes)
 {
-	int r;
-
 	if (gpu_is_shared()) {
-		r = remote_memory_used(&remote, gpu, ret_bytes);
+		int r = remote_memory_used(&remote, gpu, ret_bytes);
+
 		catch_up_shared();
 		return r;
 	}

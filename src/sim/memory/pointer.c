@@ -61,7 +61,7 @@ static CUresult attribute_locked(void *data, CUpointer_attribute attribute,
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 		return put(data, &can_export, sizeof(can_export));
 	case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
-		return put(data, &row->pool, sizeof(row->pool));
+		return put(data, &row->pool, sizeof(CUmemoryPool));
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a process says of itself: that it works, and what it has done.
+ *
+ * `active` must be 1 before a launch of an owner can reach the GPU, and should be 0 soon after the
+ * last one has ended; it is read by every launch of every borrower, so it is written only when it
+ * changes. Launching threads set it, the tracker takes it back after the grace period. The danger is a
+ * launch that sees the 1 just before the tracker makes it 0. So:
+ *
+ *   launching thread                       tracker
+ *   1. arm the record (kernels)            1. take the number of launches begun
+ *   2. count the launch as begun           2. look at all records: nothing outstanding
+ *   3. read active; if 0, make it 1        3. make active 0
+ *                                          4. take the number again; if it moved, make active 1
+ *
+ * Counting, reading and both writes are sequentially consistent. If the thread's 2 comes before the
+ * tracker's 1, its record was armed before and is seen outstanding. If between 1 and 4, the number
+ * moved. If after 4, the thread reads the 0 and makes it 1 itself. No timing is assumed. Launch hooks
+ * do it as well, before the driver builds the descriptor: then `active` is up some microseconds
+ * earlier, which is what empties the TPCs in time. There it needs no barrier
+ * (share_launching_soon()): what it misses, the descriptor hook finds.
+ *
+ * The tracker makes its passes every 50 us while work is outstanding (less often on machines with
+ * fewer than 8 CPUs). In an idle process its pauses double to 20 ms; the launch that ends the idleness
+ * wakes it, and so does who waits for a completion.
+ *
+ * The grace period bridges the gaps that programs leave between launches that belong together, and
+ * costs borrowers its length each time there is no such gap. So gaps are counted: while fewer than one
+ * in eight of the last ones was shorter than the grace period, 50 us will do. A service with a request
+ * every 5 ms lends 150 us earlier; one that decodes tokens with 100 us between graphs keeps its TPCs.
+ *
+ * What it does badly: between the tracker's 3 and 4 a borrower can read the 0 of an owner that works, and
+ * send one launch. Launches without a record (pool full) keep the process active for 20 ms.
+ *
+ * Tested by tests/unit/link_activity.c and tests/integration/link_shim.c.
+ */
+#include <linux/futex.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "shim/link/link.h"
+#include "shim/link/share.h"
+#include "shim/memory/account.h"
+#include "shim/thread.h"
+#include "shim/track/execs.h"
+#include "shim/track/predict_table.h"
+#include "shim/track/tracker.h"
+
+#define PAUSE_NS       50000u
+#define PAUSE_CPUS     8 /* with fewer, trackers of many tenants would need most of them */
+#define UNTRACKED_NS   20000000u
+#define SLACK_NS       1000u
+#define GRACE_QUICK_NS 50000u
+#define SHORT_ALL      256u /* every gap was short */
+#define SHORT_FEW      (SHORT_ALL / 8)
+#define COUNT_EVERY_NS 1000000u /* summing up walks the states of all threads */
+
+static struct {
+	/* Any thread. */
+	_Atomic uint32_t nr_in_call; /* graphs inside the driver's call */
+	_Atomic uint64_t untracked_until_ns;
+	_Atomic uint64_t nr_queued;
+	/* Of the tracker, or under the contexts' lock during its pass. */
+	uint64_t nr_outstanding;
+	uint64_t nr_begun;     /* at the begin of the pass */
+	uint64_t last_busy_ns; /* pass that saw work, or its end */
+	_Atomic uint64_t own_tpc_ns, borrowed_tpc_ns;
+	uint64_t counted_ns;       /* when the counters of all threads were summed up */
+	_Atomic uint32_t nr_ended; /* since the last pass */
+	int has_slack;
+	uint64_t pause_ns; /* between passes while there is work */
+	uint32_t nr_short; /* gaps shorter than the grace period, of SHORT_ALL: a running average */
+	int is_lent; /* `active` was taken back, and the gap that began then is not counted yet */
+} activity;
+
+/* --- launching threads --- */
+
+/* TPCs of ours that somebody's timer still keeps: the owner came back while they were lent. */
+static int own_tpcs_are_held(uint64_t now_ns)
+{
+	struct tpcset own;
+	struct tpcset busy;
+
+	for (int i = 0; i < TPCSET_WORDS; i++)
+		own.w[i] = __atomic_load_n(&link_state.grant->own.w[i], __ATOMIC_RELAXED);
+	own = tpcset_and(own, link_state.present);
+	busy = lend_busy(link_state.board->timer_ns, &own, &(struct lend_hold){.until_ns = 0},
+			 now_ns);
+	return !tpcset_is_empty(&busy);
+}
+
+static __attribute__((noinline)) void become_active(struct shm_proc *line)
+{
+	uint64_t now = clock_now_ns();
+
+	__atomic_store_n(&line->active, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&line->wants, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&line->active_since_ns, now, __ATOMIC_RELAXED);
+	if (own_tpcs_are_held(now))
+		(void)__atomic_fetch_add(&line->nr_reclaims, 1, __ATOMIC_RELAXED);
+	/* It may be dozing for longer than this work lasts, and borrowers wait for its end: a system
+	 * call (2 us), once for each time that the process becomes active. */
+	tracker_kick();
+}
+
+void share_launching(struct thread_state *t)
+{
+	struct shm_proc *line;
+
+	if (!link_is_on())
+		return;
+	line = link_state.line;
+	(void)atomic_fetch_add_explicit(&t->nr_begun, 1, memory_order_seq_cst);
+	if (link_unlikely(!__atomic_load_n(&line->active, __ATOMIC_SEQ_CST)))
+		become_active(line);
+}
+
+void share_launching_soon(struct thread_state *t)
+{
+	uint64_t n;
+
+	if (!link_is_on())
+		return;
+	if (link_unlikely(t->is_spare)) {
+		share_launching(t);
+		return;
+	}
+	n = atomic_load_explicit(&t->nr_begun, memory_order_relaxed);
+	atomic_store_explicit(&t->nr_begun, n + 1, memory_order_relaxed);
+	if (link_unlikely(!__atomic_load_n(&link_state.line->active, __ATOMIC_RELAXED)))
+		become_active(link_state.line);
+}
+
+void share_failed(CUresult result)
+{
+	if (link_is_on())
+		__atomic_store_n(&link_state.line->last_error, (uint32_t)result, __ATOMIC_RELAXED);
+}
+
+void share_queued(uint64_t nr_queued)
+{
+	uint64_t before =
+		atomic_exchange_explicit(&activity.nr_queued, nr_queued, memory_order_relaxed);
+
+	if (!link_is_on())
+		return;
+	__atomic_store_n(&link_state.line->nr_queued, nr_queued, __ATOMIC_RELAXED);
+	if (nr_queued > before)
+		(void)__atomic_fetch_add(&link_state.line->nr_deferred, nr_queued - before,
+					 __ATOMIC_RELAXED);
+}
+
+void activity_untracked(void)
+{
+	thread_count(STATS_share_untracked);
+	atomic_store_explicit(&activity.untracked_until_ns, clock_now_ns() + UNTRACKED_NS,
+			      memory_order_relaxed);
+}
+
+void activity_in_call(int change)
+{
+	(void)atomic_fetch_add_explicit(&activity.nr_in_call, (uint32_t)change,
+					memory_order_seq_cst);
+}
+
+/* --- tracker --- */
+
+void activity_collected(uint64_t nr_outstanding)
+{
+	activity.nr_outstanding = nr_outstanding;
+}
+
+/* A borrowed launch that an owner's return slowed down would teach the wrong time. */
+static int teaches(const struct launch_note *note, uint64_t end_ns)
+{
+	return note->slot &&
+	       !(note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns));
+}
+
+static void account(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
+{
+	(void)atomic_fetch_add_explicit(&activity.nr_ended, 1, memory_order_relaxed);
+	(void)atomic_fetch_add_explicit(&activity.own_tpc_ns, duration_ns * note->own_tpcs,
+					memory_order_relaxed);
+	(void)atomic_fetch_add_explicit(&activity.borrowed_tpc_ns,
+					duration_ns * note->borrowed_tpcs, memory_order_relaxed);
+	if (duration_ns && teaches(note, end_ns))
+		predict_seen(note->slot - 1, duration_ns,
+			     (uint32_t)note->own_tpcs + note->borrowed_tpcs);
+	if (note->ticket)
+		hold_end(note->charged_ns, note->ticket, end_ns);
+}
+
+/* The end of a graph launch is known only as well as the tracker looks. */
+void activity_mark_ended(const struct launch_note *note, int is_lost)
+{
+	static uint64_t last_end_ns;
+	uint64_t now = clock_now_ns();
+	uint64_t from =
+		time_before(note->submitted_ns, last_end_ns) ? last_end_ns : note->submitted_ns;
+
+	account(note, is_lost || !time_before(from, now) ? 0 : now - from, now);
+	last_end_ns = now;
+}
+
+static void pass_before(void)
+{
+	if (!activity.has_slack) {
+		/* Of this thread alone: 50 us of default slack would double its pauses. */
+		(void)prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0);
+		activity.has_slack = 1;
+	}
+	activity.nr_begun = thread_total_begun();
+}
+
+static int is_busy(uint64_t now_ns)
+{
+	return activity.nr_outstanding || execs_nr_unfinished() ||
+	       atomic_load_explicit(&activity.nr_in_call, memory_order_seq_cst) ||
+	       atomic_load_explicit(&activity.nr_queued, memory_order_relaxed) ||
+	       time_before(now_ns, atomic_load_explicit(&activity.untracked_until_ns,
+							memory_order_relaxed));
+}
+
+static void gap_count(int is_short)
+{
+	activity.nr_short = activity.nr_short * 7 / 8 + (is_short ? SHORT_ALL / 8 : 0);
+}
+
+/* Counts the gap that ended since the last pass, if one did. */
+static void gap_look(const struct shm_proc *line, uint64_t now_ns, uint64_t grace, int is_new)
+{
+	uint64_t quiet = now_ns - activity.last_busy_ns;
+	uint64_t since = __atomic_load_n(&line->active_since_ns, __ATOMIC_RELAXED);
+
+	if (activity.is_lent && __atomic_load_n(&line->active, __ATOMIC_RELAXED)) {
+		gap_count(since - activity.last_busy_ns < grace);
+		activity.is_lent = 0;
+	} else if (!activity.is_lent && is_new && quiet >= GRACE_QUICK_NS && quiet < grace) {
+		gap_count(1);
+	}
+}
+
+/* Takes `active` back, unless a launch began since the pass did; see the theory. */
+static void become_idle(struct shm_proc *line)
+{
+	__atomic_store_n(&line->active, 0, __ATOMIC_SEQ_CST);
+	if (thread_total_begun() != activity.nr_begun) {
+		__atomic_store_n(&line->active, 1, __ATOMIC_SEQ_CST);
+		return;
+	}
+	/* Borrowers sleep on the word (share.c), in other processes. */
+	(void)syscall(SYS_futex, &line->active, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	activity.is_lent = 1;
+	__atomic_store_n(&line->wants, 0, __ATOMIC_RELAXED);
+	/* A launch that came meanwhile may have said it wants, before this took it back. */
+	if (__atomic_load_n(&line->active, __ATOMIC_SEQ_CST))
+		__atomic_store_n(&line->wants, 1, __ATOMIC_RELAXED);
+}
+
+static void line_publish(struct shm_proc *line, uint64_t now_ns)
+{
+	__atomic_store_n(&line->beat_ns, now_ns, __ATOMIC_RELAXED);
+	hold_publish(now_ns);
+	if (now_ns - activity.counted_ns < COUNT_EVERY_NS)
+		return;
+	activity.counted_ns = now_ns;
+	__atomic_store_n(&line->nr_launches,
+			 thread_total(STATS_qmd_seen) + thread_total(STATS_graph_launches),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&line->own_tpc_ns, atomic_load(&activity.own_tpc_ns), __ATOMIC_RELAXED);
+	__atomic_store_n(&line->borrowed_tpc_ns, atomic_load(&activity.borrowed_tpc_ns),
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&line->memory_bytes, memory_bytes(), __ATOMIC_RELAXED);
+}
+
+/* How long the next look can wait; 0 = as in a process that does not share. */
+static uint64_t pause_of(int busy, int is_active)
+{
+	return busy || is_active ? activity.pause_ns : 0;
+}
+
+static uint64_t grace_ns(void)
+{
+	uint64_t grace = __atomic_load_n(&link_state.grant->grace_ns, __ATOMIC_RELAXED);
+
+	return grace < UNTRACKED_NS ? grace : UNTRACKED_NS;
+}
+
+static uint64_t pass_after(void)
+{
+	struct shm_proc *line = link_state.line;
+	uint64_t now = clock_now_ns();
+	int busy = is_busy(now);
+	static uint64_t begun_before;
+	uint32_t nr_ended;
+	uint64_t grace;
+	int is_new;
+
+	if (!link_is_on())
+		return 0;
+	grace = grace_ns();
+	nr_ended = atomic_exchange_explicit(&activity.nr_ended, 0, memory_order_relaxed);
+	if (nr_ended)
+		hold_wake();
+	/* A launch that began counts as work, also before its record is armed. */
+	is_new = busy || activity.nr_begun != begun_before || nr_ended;
+	gap_look(line, now, grace, is_new);
+	if (is_new)
+		activity.last_busy_ns = now;
+	begun_before = activity.nr_begun;
+	if (activity.nr_short < SHORT_FEW && grace > GRACE_QUICK_NS)
+		grace = GRACE_QUICK_NS;
+	if (__atomic_load_n(&line->active, __ATOMIC_RELAXED) &&
+	    now - activity.last_busy_ns >= grace)
+		become_idle(line);
+	line_publish(line, now);
+	return pause_of(busy, (int)__atomic_load_n(&line->active, __ATOMIC_RELAXED));
+}
+
+static void ended(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
+{
+	account(note, duration_ns, end_ns);
+}
+
+static const struct tracker_ops tracker_side = {
+	.before = pass_before,
+	.ended = ended,
+	.after = pass_after,
+};
+
+void activity_start(void)
+{
+	struct shm_proc *line = link_state.line;
+	int nr_cpus = get_nprocs();
+
+	activity.nr_short = SHORT_ALL;
+	activity.pause_ns = PAUSE_NS;
+	if (nr_cpus > 0 && nr_cpus < PAUSE_CPUS)
+		activity.pause_ns = (uint64_t)PAUSE_NS * PAUSE_CPUS / (uint64_t)nr_cpus;
+	__atomic_store_n(&line->beat_ns, clock_now_ns(), __ATOMIC_RELAXED);
+	tracker_set_ops(&tracker_side);
+}
+
+void activity_stop(void)
+{
+	struct shm_proc *line = link_state.line;
+
+	tracker_set_ops(NULL);
+	__atomic_store_n(&line->hold_until_ns, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&line->wants, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&line->active, 0, __ATOMIC_RELEASE);
+}
+
+void activity_reset(void)
+{
+	tracker_set_ops(NULL);
+	atomic_store(&activity.nr_in_call, 0);
+	atomic_store(&activity.nr_queued, 0);
+	atomic_store(&activity.untracked_until_ns, 0);
+	activity.nr_outstanding = 0;
+	activity.has_slack = 0;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dispatcher: one thread that submits held operations.
+ *
+ * Of the operations that may go (ops.h), everything but launches goes at once: it costs the owners of
+ * the TPCs nothing, and programs wait for it. Of the launches, the one of the most urgent stream goes
+ * first, among equals the stream that has waited longest since its last launch, if share_ask() lets it;
+ * the others are asked after it, so one that needs many TPCs does not keep back those that need few.
+ *
+ * When nothing may go it waits for the bound or for TPCs, 50 us at first and doubling to 1 ms while
+ * nothing changes, and without held operations it sleeps. It never spins. The lock is given back during
+ * each driver call; the operation stays in its lanes until the call returned.
+ *
+ * With the option `hold=always` launches are held for a random time up to 100 us, half of them for none:
+ * for tests of order.
+ *
+ * What it does badly: one thread makes all driver calls, so a call that the driver blocks (its own queue
+ * is full) keeps others waiting. Tested by tests/unit/queue_order.c.
+ */
+#include "shim/queue/dispatch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "shim/link/share.h"
+#include "shim/queue/driver.h"
+#include "shim/queue/launch.h"
+#include "shim/thread.h"
+#include "shim/track/predict_table.h"
+
+#define PAUSE_MIN_NS  50000u
+#define PAUSE_MAX_NS  1000000u
+#define STOP_LIMIT_NS 1000000000u
+#define DELAY_MAX_NS  100000u
+
+static struct {
+	pthread_t thread;
+	CUcontext current; /* in the dispatcher's thread; NULL = unknown */
+	uint64_t serves;
+	uint64_t seed; /* 0 = no delays */
+	uint64_t pause_ns;
+	int exit_registered;
+} dispatch = {.pause_ns = PAUSE_MIN_NS};
+
+static _Thread_local int is_dispatcher __attribute__((tls_model("initial-exec")));
+
+int dispatch_is_self(void)
+{
+	return is_dispatcher;
+}
+
+void dispatch_seed(uint64_t seed)
+{
+	dispatch.seed = seed;
+}
+
+/* xorshift64 (Marsaglia 2003). */
+static uint64_t next_random(void)
+{
+	dispatch.seed ^= dispatch.seed << 13;
+	dispatch.seed ^= dispatch.seed >> 7;
+	dispatch.seed ^= dispatch.seed << 17;
+	return dispatch.seed;
+}
+
+/* --- errors ------------------------------------------------------------------------------------------ */
+
+static void note_error_locked(CUcontext ctx, CUresult error)
+{
+	struct lane_group *group = group_get_locked(ctx);
+
+	thread_count(STATS_queue_failed);
+	if (share_is_on())
+		share_failed(error);
+	if (!group || group->error)
+		return;
+	group->error = error;
+	(void)atomic_fetch_or_explicit(&queue_state, STATE_ERROR, memory_order_relaxed);
+}
+
+static int errors_left_locked(void)
+{
+	for (uint32_t i = 0; i < MAX_GROUPS; i++) {
+		if (queue.group[i].error)
+			return 1;
+	}
+	return 0;
+}
+
+CUresult dispatch_take_error(CUcontext ctx)
+{
+	struct lane_group *group;
+	CUresult error = CUDA_SUCCESS;
+
+	(void)pthread_mutex_lock(&queue.lock);
+	group = ctx ? group_get_locked(ctx) : NULL;
+	if (group && group->error) {
+		error = group->error;
+		group->error = CUDA_SUCCESS;
+		if (!errors_left_locked())
+			(void)atomic_fetch_and_explicit(&queue_state, ~STATE_ERROR,
+							memory_order_relaxed);
+	}
+	(void)pthread_mutex_unlock(&queue.lock);
+	return error;
+}
+
+/* --- which one --------------------------------------------------------------------------------------- */
+
+/* What a pass over the lanes found. */
+struct pass {
+	uint64_t now_ns;
+	uint64_t wait_ns; /* until the next due operation */
+};
+
+/* With the option `hold` a launch is due some time after the dispatcher first saw it. */
+static int is_due(struct op *op, struct pass *pass)
+{
+	if (dispatch.seed && !op->due_ns) {
+		uint64_t random = next_random();
+		op->due_ns = pass->now_ns + (random & 1 ? (random >> 8) % DELAY_MAX_NS : 0);
+	}
+	if (!time_before(pass->now_ns, op->due_ns))
+		return 1;
+	if (op->due_ns - pass->now_ns < pass->wait_ns)
+		pass->wait_ns = op->due_ns - pass->now_ns;
+	return 0;
+}
+
+/* Asked anew each time: what was unknown when it was held may be known by now. */
+static int share_lets(const struct op *op)
+{
+	struct share_request request = {.min_tpcs = op->min_tpcs, .held_since_ns = op->held_ns};
+	struct tpcset mask;
+
+	if (!op->device || !share_may_hold())
+		return 1;
+	if (op->func)
+		request.predicted_ns =
+			predict_of(thread_self(), op->func, op->nr_blocks, op->nr_threads);
+	if (op->exec)
+		launch_describe_graph(op->exec, &request, &mask);
+	return share_ask(op->device, &request) == SHARE_GO;
+}
+
+/* The operation of a lane that may go now, or NULL. */
+static struct op *lane_candidate(const struct lane *lane, struct pass *pass)
+{
+	struct op *op = lane->first.head;
+
+	if (!op || !op_may_go_locked(op))
+		return NULL;
+	if (op->is_launch && !queue.is_stopping && !is_due(op, pass))
+		return NULL;
+	return op;
+}
+
+static int goes_before(const struct op *a, const struct op *b)
+{
+	const struct lane *x = a->lane[0], *y = b->lane[0];
+
+	if (x->priority != y->priority)
+		return x->priority < y->priority;
+	if (x->served != y->served)
+		return x->served < y->served;
+	return a->number < b->number;
+}
+
+/* A call that is no launch, at once; or the launch whose turn it is. */
+static struct op *pick_first(struct pass *pass)
+{
+	struct op *best = NULL;
+
+	for (const struct lane *lane = queue.active; lane; lane = lane->next_active) {
+		struct op *op = lane_candidate(lane, pass);
+		if (op && !op->is_launch)
+			return op;
+		if (op && (!best || goes_before(op, best)))
+			best = op;
+	}
+	return best;
+}
+
+static struct op *pick_locked(struct pass *pass)
+{
+	struct op *best = pick_first(pass);
+
+	/* Of an earlier pass; none of this one may be asked about. */
+	thread_self()->asked.func = NULL;
+	if (!best || !best->is_launch || queue.is_stopping || share_lets(best))
+		return best;
+	for (const struct lane *lane = queue.active; lane; lane = lane->next_active) {
+		struct op *op = lane_candidate(lane, pass);
+		if (op && op != best && share_lets(op))
+			return op;
+	}
+	return NULL;
+}
+
+/* --- the thread -------------------------------------------------------------------------------------- */
+
+static void submit_locked(struct op *op)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	op->in_submission = 1;
+	if (op->is_launch)
+		op->lane[0]->served = ++dispatch.serves;
+	(void)pthread_mutex_unlock(&queue.lock);
+	if (op->ctx != dispatch.current)
+		result = queue_driver.ctx_set_current(op->ctx);
+	dispatch.current = op->ctx;
+	if (result == CUDA_SUCCESS)
+		result = op->submit(op);
+	(void)pthread_mutex_lock(&queue.lock);
+	if (result != CUDA_SUCCESS)
+		note_error_locked(op->ctx, result);
+	/* Without work the context may be destroyed, and its handle given to another. */
+	if (queue.all.head == op && queue.all.tail == op)
+		dispatch.current = NULL;
+	op_remove_locked(op);
+	op_free_locked(op);
+	if (queue.nr_waiters)
+		(void)pthread_cond_broadcast(&queue.submitted);
+}
+
+static uint64_t nr_held(void)
+{
+	return atomic_load_explicit(&queue_state, memory_order_relaxed) & STATE_HELD;
+}
+
+static void pause_locked(uint64_t timeout_ns)
+{
+	struct timespec span = {.tv_nsec = (long)timeout_ns};
+
+	(void)pthread_mutex_unlock(&queue.lock);
+	if (share_is_on()) {
+		share_queued(nr_held());
+		share_wait(timeout_ns);
+	} else {
+		(void)nanosleep(&span, NULL);
+	}
+	(void)pthread_mutex_lock(&queue.lock);
+}
+
+static void sleep_locked(void)
+{
+	if (share_is_on())
+		share_queued(0);
+	while (!queue.all.head && !queue.is_stopping) {
+		queue.dispatcher_sleeps = 1;
+		(void)pthread_cond_wait(&queue.work, &queue.lock);
+	}
+	queue.dispatcher_sleeps = 0;
+}
+
+static void step_locked(void)
+{
+	struct pass pass = {.now_ns = clock_now_ns(), .wait_ns = dispatch.pause_ns};
+	struct op *op = pick_locked(&pass);
+
+	if (op) {
+		submit_locked(op);
+		dispatch.pause_ns = PAUSE_MIN_NS;
+	} else if (queue.all.head) {
+		pause_locked(pass.wait_ns);
+		if (dispatch.pause_ns < PAUSE_MAX_NS)
+			dispatch.pause_ns *= 2;
+		if (dispatch.pause_ns > PAUSE_MAX_NS)
+			dispatch.pause_ns = PAUSE_MAX_NS;
+	} else {
+		sleep_locked();
+	}
+}
+
+static void *dispatch_main(void *unused)
+{
+	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+
+	is_dispatcher = 1;
+	/* What it calls must not disturb a capture that the program has under way. */
+	(void)queue_driver.exchange_capture_mode(&mode);
+	(void)pthread_mutex_lock(&queue.lock);
+	while (!queue.is_stopping || queue.all.head)
+		step_locked();
+	queue.dispatcher_runs = 0;
+	(void)pthread_cond_broadcast(&queue.submitted);
+	(void)pthread_mutex_unlock(&queue.lock);
+	return unused;
+}
+
+static __attribute__((noinline)) int dispatch_start_slow_locked(void)
+{
+	sigset_t all, before;
+	int err;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&dispatch.thread, NULL, dispatch_main, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		return 0;
+	queue.dispatcher_runs = 1;
+	/* Later than the driver's own, which a context has registered, and so before it. */
+	if (!dispatch.exit_registered)
+		dispatch.exit_registered = atexit(dispatch_stop) == 0;
+	return 1;
+}
+
+int dispatch_ready_locked(void)
+{
+	if (queue.is_stopping)
+		return 0;
+	return queue.dispatcher_runs ? 1 : dispatch_start_slow_locked();
+}
+
+void dispatch_wake_locked(void)
+{
+	if (!queue.dispatcher_sleeps)
+		return;
+	/* Once is enough: more operations may come before it runs. */
+	queue.dispatcher_sleeps = 0;
+	(void)pthread_cond_signal(&queue.work);
+}
+
+void dispatch_room_slow_locked(void)
+{
+	while (nr_held() >= QUEUE_MAX_OPS) {
+		queue.nr_waiters++;
+		(void)pthread_cond_wait(&queue.submitted, &queue.lock);
+		queue.nr_waiters--;
+	}
+}
+
+void dispatch_stop(void)
+{
+	struct timespec limit;
+	int was_running, err = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += STOP_LIMIT_NS / 1000000000u;
+	(void)pthread_mutex_lock(&queue.lock);
+	was_running = (int)queue.dispatcher_runs;
+	queue.is_stopping = 1;
+	(void)pthread_cond_broadcast(&queue.work);
+	queue.nr_waiters++;
+	while (queue.dispatcher_runs && err == 0)
+		err = pthread_cond_timedwait(&queue.submitted, &queue.lock, &limit);
+	queue.nr_waiters--;
+	(void)pthread_mutex_unlock(&queue.lock);
+	if (!was_running)
+		return;
+	if (err)
+		(void)pthread_detach(dispatch.thread);
+	else
+		(void)pthread_join(dispatch.thread, NULL);
+}
+
+void dispatch_after_fork(void)
+{
+	dispatch.current = NULL;
+	is_dispatcher = 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How long a launch will take, from how long launches like it took (sched/predict.h).
+ *
+ * One table a process, by kernel, blocks of the grid and threads of a block. Launching threads read
+ * it and add to it without a lock; the tracker writes the times.
+ */
+#ifndef LITHOS_SHIM_TRACK_PREDICT_TABLE_H
+#define LITHOS_SHIM_TRACK_PREDICT_TABLE_H
+
+#include <stdint.h>
+
+#include "shim/cuda_api.h"
+
+struct thread_state;
+
+#define PREDICT_NO_SLOT UINT32_MAX
+
+/*
+ * Predicted time of a grid on the TPCs that the process may use at this moment; 0 = not seen often
+ * enough. Noted in t->asked for the launch's descriptor. The calling thread's state, no lock, about
+ * 10 ns.
+ */
+uint64_t predict_of(struct thread_state *t, CUfunction func, uint64_t nr_blocks,
+		    uint32_t nr_threads);
+
+/* The place of a shape, made at its first launch; PREDICT_NO_SLOT when the table is too full. */
+uint32_t predict_slot(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads);
+
+/* Predicted time of what has this place, on so many TPCs; 0 = unknown. */
+uint64_t predict_in_slot(uint32_t slot, uint32_t nr_tpcs);
+
+/* One like it took so long on so many TPCs. Tracker only. */
+void predict_seen(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs);
+
+/* How many TPCs the process may use now: what predict_of() answers for. Any thread. */
+void predict_set_width(uint32_t nr_tpcs);
+
+/* Kernel handles mean other kernels from here on. */
+void predict_flush(void);
+
+#endif

@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tenant under the shim, and beside it, in a thread, a daemon that does what the case says
+ * (link_daemon.h). Where launches went is read from the simulated GPU's trace. One case a run, named
+ * on the command line: a process attaches once.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hw/topo_cache.h"
+#include "link_daemon.h"
+#include "prog.h"
+
+#define PATIENCE_S 60.0
+#define MS         1000000ull
+
+static struct {
+	char folder[64], socket[100], trace[100];
+	struct link_daemon daemon;
+	struct prog prog;
+	CUfunction spin;
+	CUdeviceptr word;
+} test;
+
+/* --- the chip ------------------------------------------------------------------------------- */
+
+/* TPCs of the simulated H100. */
+static struct tpcset chip(void)
+{
+	static const uint8_t range[][2] = {{0, 3},   {9, 16},  {18, 25}, {27, 34},
+					   {36, 43}, {45, 52}, {54, 71}, {75, 75},
+					   {78, 78}, {81, 81}, {83, 83}};
+	struct tpcset set = {{0}};
+
+	for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++)
+		set = tpcset_or(set, link_bits(range[i][0], range[i][1]));
+	return set;
+}
+
+static const struct tpcset none;
+
+/* --- the trace ------------------------------------------------------------------------------ */
+
+static struct tpcset hex_set(const char *text)
+{
+	struct tpcset set;
+
+	for (int w = 0; w < TPCSET_WORDS; w++) {
+		char digits[9] = {0};
+		memcpy(digits, text + (size_t)8 * (size_t)(TPCSET_WORDS - 1 - w), 8);
+		set.w[w] = (uint32_t)strtoul(digits, NULL, 16);
+	}
+	return set;
+}
+
+struct grids {
+	uint32_t nr, nr_probes, nr_hung;
+	struct tpcset last;    /* TPCs that the last one was allowed */
+	struct tpcset allowed; /* by any */
+	uint32_t nr_bad;       /* allowed nothing of the chip */
+};
+
+static void grid_add(struct grids *grids, const char *line)
+{
+	const char *disabled = strstr(line, "disabled=");
+	struct tpcset allowed = tpcset_and(tpcset_not(hex_set(disabled + 9)), chip());
+
+	if (!strncmp(line, "kernel=lithos_probe", 19)) {
+		grids->nr_probes++;
+		return;
+	}
+	grids->nr++;
+	grids->nr_hung += strstr(line, "hang=1") != NULL;
+	grids->nr_bad += (uint32_t)tpcset_is_empty(&allowed);
+	grids->last = allowed;
+	grids->allowed = tpcset_or(grids->allowed, allowed);
+}
+
+/* What ran since `from`, a place in the trace that is moved on. */
+static struct grids grids_since(long *from)
+{
+	FILE *file = fopen(test.trace, "r");
+	struct grids grids = {0};
+	char line[512];
+
+	if (!file)
+		return grids;
+	(void)fseek(file, *from, SEEK_SET);
+	while (fgets(line, sizeof(line), file))
+		grid_add(&grids, line);
+	*from = ftell(file);
+	(void)fclose(file);
+	return grids;
+}
+
+static long trace_end;
+
+/* --- launching ------------------------------------------------------------------------------ */
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+static void nap(void)
+{
+	(void)nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+}
+
+/* Waits for a condition; every use is a check. */
+#define EVENTUALLY(condition)                                                                      \
+	do {                                                                                       \
+		double until_s = now_s() + PATIENCE_S;                                             \
+		while (!(condition) && now_s() < until_s)                                          \
+			nap();                                                                     \
+		CHECK(condition);                                                                  \
+	} while (0)
+
+static void launch(CUfunction function, uint64_t ns, unsigned int blocks)
+{
+	void *spin[] = {&ns}, *count[] = {&test.word, &ns};
+	struct prog_launch grid = {.function = function,
+				   .grid = {blocks, 1, 1},
+				   .block = {32, 1, 1},
+				   .params = function == test.spin ? spin : count};
+
+	MUST(prog_run(&grid));
+}
+
+/* One ordinary grid, to its end: the TPCs it was allowed. */
+static struct tpcset where(void)
+{
+	launch(test.prog.count, 1000, 16);
+	MUST(cu.CtxSynchronize());
+	return grids_since(&trace_end).last;
+}
+
+/* After the first context: before it, a quota in the environment says. */
+static int told_sms(void)
+{
+	int nr_sms = 0;
+
+	MUST(cu.DeviceGetAttribute(&nr_sms, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+				   test.prog.device));
+	return nr_sms;
+}
+
+static int is_there(struct tpcset expected)
+{
+	struct tpcset found = where();
+
+	return tpcset_equal(&found, &expected);
+}
+
+static void open_program(void)
+{
+	prog_open(&test.prog);
+	MUST(cu.ModuleGetFunction(&test.spin, test.prog.module, "lk_spin"));
+	test.word = prog_words(1, 0);
+	(void)grids_since(&trace_end);
+}
+
+/* A tenant of `own`, on a GPU where place 0 has TPCs 0-3 and place 1 has 9-16. */
+static void attach(struct tpcset own, struct tpcset borrow)
+{
+	link_daemon_start(&test.daemon, test.socket);
+	link_daemon_grant(&test.daemon, own, borrow);
+	link_daemon_owner(&test.daemon, 0, link_bits(0, 3), SHM_OWNER_LIVE, 0);
+	link_daemon_owner(&test.daemon, 1, link_bits(9, 16), SHM_OWNER_LIVE, 0);
+	open_program();
+	CHECK(test.daemon.nr_attached == 1);
+	CHECK(test.daemon.nr_wrong == 0);
+}
+
+static void peer_active(uint32_t place, uint32_t active)
+{
+	__atomic_store_n(&test.daemon.peer[place]->proc[1].active, active, __ATOMIC_SEQ_CST);
+}
+
+static uint32_t is_active(void)
+{
+	return __atomic_load_n(&test.daemon.line->active, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * For as long as `event` has not come, the process says that it works. The word is read first: on a
+ * busy machine the work may end between the two.
+ */
+static void active_until(CUevent event)
+{
+	uint32_t active = is_active();
+
+	while (cu.EventQuery(event) == CUDA_ERROR_NOT_READY) {
+		CHECK(active);
+		nap();
+		active = is_active();
+	}
+}
+
+/* --- cases ---------------------------------------------------------------------------------- */
+
+static void case_masks(void)
+{
+	struct tpcset own = link_bits(0, 3), lent = link_bits(9, 16);
+	struct tpcset both = tpcset_or(own, lent);
+
+	attach(own, none);
+	CHECK(told_sms() == 8);
+	CHECK(is_there(own));
+	/* Lent, but the owner's activity is not known yet. */
+	link_daemon_grant(&test.daemon, own, lent);
+	CHECK(is_there(own));
+	link_daemon_owner(&test.daemon, 1, lent, SHM_OWNER_LIVE, 1);
+	EVENTUALLY(is_there(both));
+	/* Within one launch of the owner's word. */
+	for (int i = 0; i < 50; i++) {
+		peer_active(1, 1);
+		CHECK(is_there(own));
+		peer_active(1, 0);
+		CHECK(is_there(both));
+	}
+	/* Another tenant in the same place: its activity is not the one mapped. */
+	link_daemon_owner(&test.daemon, 1, lent, SHM_OWNER_LIVE, 0);
+	CHECK(is_there(own));
+	peer_active(1, 1);
+	link_daemon_owner(&test.daemon, 1, lent, SHM_OWNER_STALLED, 0);
+	CHECK(is_there(both));
+	peer_active(1, 0);
+	/* Somebody else's borrowed work. */
+	__atomic_store_n(&test.daemon.board->timer_ns[12], UINT64_MAX / 2, __ATOMIC_SEQ_CST);
+	tpcset_remove(&both, 12);
+	EVENTUALLY(is_there(both));
+	link_daemon_grant(&test.daemon, own, none);
+	CHECK(is_there(own));
+	CHECK(test.daemon.line->pid == (uint32_t)getpid());
+}
+
+static void case_activity(void)
+{
+	CUevent event;
+	CUgraphExec exec;
+	CUgraph graph;
+	CUgraphNode node;
+	uint64_t ns = 300 * MS;
+	void *params[] = {&ns};
+	CUDA_KERNEL_NODE_PARAMS spin = {.func = NULL,
+					.gridDimX = 1,
+					.gridDimY = 1,
+					.gridDimZ = 1,
+					.blockDimX = 32,
+					.blockDimY = 1,
+					.blockDimZ = 1,
+					.kernelParams = params};
+
+	attach(link_bits(0, 3), none);
+	MUST(cu.EventCreate(&event, 0));
+	EVENTUALLY(!is_active());
+	for (int i = 0; i < 3; i++) {
+		launch(test.spin, 100 * MS, 1);
+		MUST(cu.EventRecord(event, NULL));
+		active_until(event);
+		MUST(cu.CtxSynchronize());
+		EVENTUALLY(!is_active());
+		CHECK(__atomic_load_n(&test.daemon.line->wants, __ATOMIC_SEQ_CST) == 0);
+	}
+	spin.func = test.spin;
+	MUST(cu.GraphCreate(&graph, 0));
+	MUST(cu.GraphAddKernelNode(&node, graph, NULL, 0, &spin));
+	MUST(cu.GraphInstantiate(&exec, graph, 0));
+	for (int i = 0; i < 3; i++) {
+		MUST(cu.GraphLaunch(exec, NULL));
+		MUST(cu.EventRecord(event, NULL));
+		active_until(event);
+		MUST(cu.CtxSynchronize());
+		EVENTUALLY(!is_active());
+	}
+	MUST(cu.GraphExecDestroy(exec));
+	EVENTUALLY(test.daemon.line->own_tpc_ns >= 4 * 100 * MS);
+	EVENTUALLY(test.daemon.line->nr_launches >= 6);
+	CHECK(test.daemon.line->borrowed_tpc_ns == 0);
+	CHECK(test.daemon.line->beat_ns != 0);
+}
+
+static void case_best_effort(void)
+{
+	struct tpcset lent = link_bits(9, 16);
+
+	attach(none, none);
+	/* Told of what nobody owns: 66 - 4 - 8 TPCs. */
+	CHECK(told_sms() == 2 * 54);
+	link_daemon_owner(&test.daemon, 1, lent, SHM_OWNER_LIVE, 1);
+	link_daemon_grant(&test.daemon, none, lent);
+	EVENTUALLY(is_there(lent));
+	peer_active(1, 1);
+	launch(test.prog.count, 1000, 16);
+	usleep(100000);
+	CHECK(grids_since(&trace_end).nr == 0); /* held */
+	EVENTUALLY(__atomic_load_n(&test.daemon.line->nr_queued, __ATOMIC_SEQ_CST) == 1);
+	peer_active(1, 0);
+	MUST(cu.CtxSynchronize());
+	struct grids grids = grids_since(&trace_end);
+	CHECK(grids.nr == 1 && tpcset_equal(&grids.last, &lent));
+	/* Borrowed work is charged while it runs, and then no more. */
+	launch(test.spin, 1000 * MS, 16);
+	EVENTUALLY(tpcset_equal(&test.daemon.line->hold, &lent));
+	MUST(cu.CtxSynchronize());
+	EVENTUALLY(tpcset_is_empty(&test.daemon.line->hold));
+	EVENTUALLY(test.daemon.line->hold_until_ns == 0 && test.daemon.line->outstanding_ns == 0);
+	EVENTUALLY(test.daemon.line->borrowed_tpc_ns >= 8 * 900 * MS);
+	CHECK(test.daemon.line->own_tpc_ns == 0);
+}
+
+static void case_returns(void)
+{
+	struct tpcset own = link_bits(0, 3), other = link_bits(18, 25);
+	struct link_daemon before;
+
+	attach(own, none);
+	link_daemon_kill(&test.daemon);
+	before = test.daemon;
+	for (int i = 0; i < 20; i++)
+		CHECK(is_there(own));
+	/* In the middle of a write, and gone for good: what is known stays. */
+	before.grant->header.sequence++;
+	before.grant->own = other;
+	for (int i = 0; i < 20; i++)
+		CHECK(is_there(own));
+	/* Same sequence numbers as the first one, other contents. */
+	link_daemon_prepare(&test.daemon);
+	link_daemon_grant(&test.daemon, own, other);
+	link_daemon_owner(&test.daemon, 0, link_bits(0, 3), SHM_OWNER_LIVE, 0);
+	link_daemon_owner(&test.daemon, 1, link_bits(9, 16), SHM_OWNER_LIVE, 0);
+	CHECK(test.daemon.grant->header.sequence + 1 == before.grant->header.sequence);
+	CHECK(test.daemon.board->header.sequence == before.board->header.sequence);
+	link_daemon_start(&test.daemon, test.socket);
+	EVENTUALLY(test.daemon.nr_returned == 1);
+	EVENTUALLY(is_there(tpcset_or(own, other)));
+	CHECK(test.daemon.nr_wrong == 0);
+	CHECK(before.line->pid == (uint32_t)getpid());
+	launch(test.spin, 300 * MS, 1);
+	EVENTUALLY(is_active());
+	MUST(cu.CtxSynchronize());
+	EVENTUALLY(!is_active());
+}
+
+/* No daemon that is one: the whole GPU, soon, and one line of log. */
+static void forwarded(enum link_answer answer)
+{
+	double start = now_s();
+
+	test.daemon.answer = answer;
+	link_daemon_start(&test.daemon, test.socket);
+	link_daemon_grant(&test.daemon, link_bits(0, 3), none);
+	open_program();
+	CHECK(now_s() - start < 30);
+	CHECK(told_sms() == 132);
+	CHECK(is_there(chip()));
+	CHECK(test.daemon.line->pid == 0);
+}
+
+static void case_refused(void)
+{
+	forwarded(LINK_REFUSES);
+}
+
+static void case_silent(void)
+{
+	forwarded(LINK_IS_SILENT);
+}
+
+static void case_hangs_up(void)
+{
+	forwarded(LINK_HANGS_UP);
+}
+
+static void case_version(void)
+{
+	forwarded(LINK_WRONG_VERSION);
+}
+
+static void case_unsealed(void)
+{
+	forwarded(LINK_NO_SEALS);
+}
+
+static void case_magic(void)
+{
+	forwarded(LINK_WRONG_MAGIC);
+}
+
+static void case_line(void)
+{
+	forwarded(LINK_WRONG_LINE);
+}
+
+static void case_nobody(void)
+{
+	open_program();
+	CHECK(told_sms() == 132);
+	CHECK(is_there(chip()));
+}
+
+static atomic_int is_over;
+
+static void *launcher(void *arg)
+{
+	(void)arg;
+	MUST(cu.CtxSetCurrent(test.prog.context));
+	while (!is_over)
+		launch(test.prog.count, 1000, 4);
+	return NULL;
+}
+
+static void with_launchers(void (*meanwhile)(void))
+{
+	pthread_t thread[4];
+
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_create(&thread[i], NULL, launcher, NULL) == 0);
+	meanwhile();
+	is_over = 1;
+	for (int i = 0; i < 4; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+	MUST(cu.CtxSynchronize());
+}
+
+static void scribble(void *memory, size_t bytes, unsigned int *seed)
+{
+	uint32_t *word = memory;
+
+	for (size_t i = 0; i < bytes / sizeof(*word); i++)
+		__atomic_store_n(&word[i], (uint32_t)rand_r(seed) * 3u, __ATOMIC_RELAXED);
+}
+
+static void garbage(void)
+{
+	unsigned int seed = 7;
+
+	for (int i = 0; i < 300; i++) {
+		scribble(&test.daemon.board->nr_tpcs,
+			 sizeof(*test.daemon.board) - offsetof(struct shm_board, nr_tpcs), &seed);
+		scribble(&test.daemon.grant->state,
+			 sizeof(*test.daemon.grant) - offsetof(struct shm_grant, state), &seed);
+		test.daemon.grant->own = chip(); /* so that nothing is held for long */
+		test.daemon.grant->header.sequence = (uint32_t)i * 2;
+		test.daemon.board->header.sequence = (uint32_t)rand_r(&seed);
+		scribble(test.daemon.peer[i % 4]->proc, sizeof(test.daemon.peer[0]->proc), &seed);
+		scribble(test.daemon.activity->proc, sizeof(test.daemon.activity->proc), &seed);
+		nap();
+	}
+	/* A whole board again, with nobody on it. */
+	test.daemon.board->nr_owners = 0;
+	test.daemon.board->header.sequence = 2;
+	link_daemon_grant(&test.daemon, chip(), none);
+}
+
+static void case_garbage(void)
+{
+	attach(link_bits(0, 3), link_bits(9, 16));
+	link_daemon_owner(&test.daemon, 1, link_bits(9, 16), SHM_OWNER_LIVE, 1);
+	with_launchers(garbage);
+	struct grids grids = grids_since(&trace_end);
+	CHECK(grids.nr > 100 && grids.nr_bad == 0 && grids.nr_hung == 0);
+	CHECK(is_there(chip()));
+}
+
+static void turns(void)
+{
+	for (unsigned int i = 0; i < 300; i++) {
+		unsigned int gpc = 1 + i % 5;
+		link_daemon_grant(&test.daemon, link_bits(0, 3),
+				  link_bits(9 * gpc, 9 * gpc + i % 8));
+		peer_active(1, i % 2);
+		if (i % 10 == 0)
+			link_daemon_owner(&test.daemon, 1, link_bits(9, 16), SHM_OWNER_LIVE, 1);
+		nap();
+	}
+}
+
+static void case_threads(void)
+{
+	struct tpcset reach = link_bits(0, 3);
+
+	for (unsigned int gpc = 1; gpc <= 5; gpc++)
+		reach = tpcset_or(reach, link_bits(9 * gpc, 9 * gpc + 7));
+	attach(link_bits(0, 3), none);
+	with_launchers(turns);
+	struct grids grids = grids_since(&trace_end);
+	struct tpcset beyond = tpcset_andnot(grids.allowed, reach);
+	CHECK(grids.nr > 100 && grids.nr_bad == 0 && grids.nr_hung == 0);
+	CHECK(tpcset_is_empty(&beyond));
+	CHECK(tpcset_count(&grids.allowed) > 4);
+	EVENTUALLY(!is_active());
+}
+
+/* Sockets and memfds of ours in this process. */
+static int nr_descriptors(void)
+{
+	char path[64], target[256];
+	int nr = 0;
+
+	for (int fd = 3; fd < 256; fd++) {
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		ssize_t n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		nr += strstr(target, "memfd:") || strstr(target, "socket:") ||
+		      strstr(target, "eventfd");
+	}
+	return nr;
+}
+
+static void case_fork(void)
+{
+	int status = 0;
+
+	attach(link_bits(0, 3), none);
+	int nr_before = nr_descriptors();
+	pid_t child = fork();
+	if (child == 0) {
+		/* The socket, the activity and the eventfd of the shim are closed here; the daemon's
+		 * are the test's own. */
+		int nr = nr_descriptors();
+		_Exit(nr == nr_before - 3 ? 0 : 1);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	CHECK(WEXITSTATUS(status) == 0);
+	child = fork();
+	if (child == 0) {
+		execl("/proc/self/exe", "link_shim", "descriptors", (char *)NULL);
+		_Exit(2);
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	CHECK(WEXITSTATUS(status) == 0);
+	CHECK(is_there(link_bits(0, 3)));
+	CHECK(test.daemon.nr_attached == 1);
+}
+
+/* Attached in the parent or not, a child that starts CUDA first is a tenant of its own. */
+static void case_child(void)
+{
+	int status = 0;
+
+	link_daemon_start(&test.daemon, test.socket);
+	link_daemon_grant(&test.daemon, link_bits(0, 3), none);
+	CHECK(cu_open() == 0);
+	pid_t child = fork();
+	if (child == 0) {
+		open_program();
+		CHECK(is_there(link_bits(0, 3)));
+		CHECK(test.daemon.line->pid == (uint32_t)getpid());
+		exit(prog_result());
+	}
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	CHECK(WEXITSTATUS(status) == 0);
+	CHECK(test.daemon.nr_attached == 1);
+	CHECK(!is_active()); /* given up at exit */
+}
+
+static int topology_known(struct topology *topo)
+{
+	struct topo_cache_key key = {.nr_sms = 132};
+	int version = 0;
+
+	CHECK(cu_open() == 0);
+	MUST(cu.Init(0));
+	MUST(cu.DriverGetVersion(&version));
+	key.driver_version = (uint32_t)version;
+	memcpy(key.uuid, test.daemon.board->uuid, sizeof(key.uuid));
+	return topo_cache_load(getenv("LITHOS_CACHE_DIR"), &key, topo);
+}
+
+/* In two processes: the first leaves the topology behind, in the second the daemon has it. */
+static void verified(int is_true)
+{
+	static struct topology topo;
+	char path[128];
+	int status = 0;
+	pid_t child;
+
+	(void)snprintf(path, sizeof(path), "%s/topology", test.folder);
+	child = fork();
+	if (child == 0) {
+		attach(link_bits(0, 3), none);
+		CHECK(topology_known(&topo) == 0);
+		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		CHECK(write(fd, &topo, sizeof(topo)) == sizeof(topo));
+		exit(prog_result());
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(read(fd, &topo, sizeof(topo)) == sizeof(topo));
+	(void)close(fd);
+	(void)grids_since(&trace_end);
+	topo.nr_sms += is_true ? 0 : 2;
+	test.daemon.topology = &topo;
+	link_daemon_start(&test.daemon, test.socket);
+	link_daemon_grant(&test.daemon, link_bits(0, 3), none);
+	prog_open(&test.prog);
+	test.word = prog_words(1, 0);
+	launch(test.prog.count, 1000, 16);
+	MUST(cu.CtxSynchronize());
+	struct grids grids = grids_since(&trace_end);
+	CHECK(is_true ? grids.nr_probes == 0 : grids.nr_probes > 0);
+	CHECK(tpcset_count(&grids.last) == 4);
+}
+
+static void case_verified(void)
+{
+	verified(1);
+}
+
+static void case_unverified(void)
+{
+	verified(0);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{"masks", case_masks},       {"activity", case_activity}, {"best_effort", case_best_effort},
+	{"returns", case_returns},   {"refused", case_refused},   {"silent", case_silent},
+	{"hangs_up", case_hangs_up}, {"version", case_version},   {"unsealed", case_unsealed},
+	{"magic", case_magic},       {"line", case_line},         {"nobody", case_nobody},
+	{"garbage", case_garbage},   {"threads", case_threads},   {"fork", case_fork},
+	{"child", case_child},       {"verified", case_verified}, {"unverified", case_unverified},
+};
+
+static void surroundings(void)
+{
+	(void)snprintf(test.folder, sizeof(test.folder), "/tmp/lithos-link-XXXXXX");
+	CHECK(mkdtemp(test.folder) != NULL);
+	(void)snprintf(test.socket, sizeof(test.socket), "%s/sock", test.folder);
+	(void)snprintf(test.trace, sizeof(test.trace), "%s/trace", test.folder);
+	/* The shim reads its environment when libcuda.so.1 is opened: prog_open(). */
+	(void)setenv("LITHOS_TOKEN", LINK_TOKEN, 1);
+	(void)setenv("LITHOS_SOCKET", test.socket, 1);
+	(void)setenv("LITHOS_SIM_TRACE", test.trace, 1);
+}
+
+static void clean_up(void)
+{
+	char path[128];
+
+	for (int i = 0; i < 3; i++) {
+		static const char *const name[] = {"sock", "trace", "topology"};
+		(void)snprintf(path, sizeof(path), "%.60s/%s", test.folder, name[i]);
+		(void)unlink(path);
+	}
+	(void)rmdir(test.folder);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "descriptors"))
+		return nr_descriptors() != 0;
+	surroundings();
+	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (strcmp(cases[i].name, argv[1]) != 0)
+			continue;
+		cases[i].run();
+		clean_up();
+		return prog_result();
+	}
+	fprintf(stderr, "no such case\n");
+	return PROG_FAIL;
+}

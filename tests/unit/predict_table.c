@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Shapes find their own places: kernels, blocks and threads apart; more shapes than places; unloaded
+ * modules; threads that look up while times come in.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "shim/thread.h"
+#include "shim/track/predict_table.h"
+
+#define US      1000u
+#define NR_TPCS 10u
+#define FUNC(i) ((CUfunction)(uintptr_t)(0x7f0000000000 + (uint64_t)(i)*0x1a0))
+
+static void learn(uint64_t func, uint64_t nr_blocks, uint32_t nr_threads, uint64_t ns)
+{
+	uint32_t slot = predict_slot(FUNC(func), nr_blocks, nr_threads);
+
+	for (int i = 0; i < 3; i++)
+		predict_seen(slot, ns, NR_TPCS);
+}
+
+static uint64_t predicted(uint64_t func, uint32_t nr_blocks, uint32_t nr_threads)
+{
+	struct thread_state *t = thread_self();
+	uint64_t ns = predict_of(t, FUNC(func), nr_blocks, nr_threads);
+
+	/* What the descriptor hook is told is what it would find itself. */
+	if (ns) {
+		assert_ptr_equal(t->asked.func, FUNC(func));
+		assert_int_equal(t->asked.slot, predict_slot(FUNC(func), nr_blocks, nr_threads));
+		assert_int_equal(t->asked.predicted_ns, ns);
+	} else {
+		assert_true(!t->asked.func || predict_in_slot(t->asked.slot, t->asked.width) == 0);
+	}
+	return ns;
+}
+
+static void is_about(uint64_t found, uint64_t expected)
+{
+	assert_in_range(found, expected - expected / 100, expected + expected / 100 + 1);
+}
+
+static void test_shapes(void **state)
+{
+	(void)state;
+	predict_set_width(NR_TPCS);
+	assert_int_equal(predicted(1, 100, 128), 0);
+	learn(1, 100, 128, 50 * US);
+	learn(1, 101, 128, 60 * US);
+	learn(1, 100, 129, 70 * US);
+	learn(2, 100, 128, 80 * US);
+	is_about(predicted(1, 100, 128), 50 * US);
+	is_about(predicted(1, 101, 128), 60 * US);
+	is_about(predicted(1, 100, 129), 70 * US);
+	is_about(predicted(2, 100, 128), 80 * US);
+	assert_int_equal(predicted(2, 101, 128), 0);
+	predict_set_width(NR_TPCS / 2);
+	is_about(predicted(1, 100, 128), 100 * US);
+	predict_set_width(NR_TPCS);
+	assert_int_equal(predict_in_slot(PREDICT_NO_SLOT, 1), 0);
+	predict_seen(PREDICT_NO_SLOT, 1, 1);
+}
+
+static void test_flush(void **state)
+{
+	(void)state;
+	learn(3, 7, 32, 10 * US);
+	predict_flush();
+	assert_int_equal(predicted(3, 7, 32), 0);
+	learn(3, 7, 32, 20 * US);
+	is_about(predicted(3, 7, 32), 20 * US);
+}
+
+/* What a full table still knows is right, and new shapes are learned. */
+static void test_full(void **state)
+{
+	uint32_t nr_known = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 20000; i++)
+		learn(100 + i % 10, 1000 + i, 64, (1 + i % 50) * US);
+	for (uint32_t i = 0; i < 20000; i++) {
+		uint64_t ns = predicted(100 + i % 10, 1000 + i, 64);
+		if (ns)
+			is_about(ns, (1 + i % 50) * US);
+		nr_known += ns != 0;
+	}
+	assert_in_range(nr_known, 4000, 8192);
+	learn(500, 9, 64, 30 * US);
+	is_about(predicted(500, 9, 64), 30 * US);
+}
+
+static atomic_int is_over;
+
+static void *looker(void *arg)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; !atomic_load(&is_over); i++) {
+		uint32_t slot = predict_slot(FUNC(i % 3000), i % 3000, 64);
+		nr += predict_in_slot(slot, NR_TPCS) != 0;
+		/* Without what predicted() asserts: places change owners meanwhile. */
+		nr += predict_of(thread_self(), FUNC(i % 3000), i % 3000, 64) != 0;
+	}
+	*(uint32_t *)arg = nr;
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	pthread_t thread[2];
+	uint32_t nr[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, looker, &nr[i]), 0);
+	for (uint32_t i = 0; i < 30000; i++)
+		predict_seen(predict_slot(FUNC(i % 3000), i % 3000, 64), 5 * US, NR_TPCS);
+	atomic_store(&is_over, 1);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(thread[i], NULL), 0);
+	is_about(predicted(7, 7, 64), 5 * US);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shapes), cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_full), /* last: it leaves the table full */
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether a launch may go, at invented times: each row of the table in link/share.c, the limits after
+ * which held ones go, what is charged, and where a launch goes for which there is no TPC.
+ */
+#include "base/clock.h"
+#include "link_world.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "shim/thread.h"
+
+#define US 1000ull
+#define MS 1000000ull
+
+static uint64_t now_ns = 1000 * MS;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_time)
+{
+	uint64_t now = __atomic_load_n(&now_ns, __ATOMIC_RELAXED);
+
+	(void)clock;
+	ret_time->tv_sec = (time_t)(now / 1000000000u);
+	ret_time->tv_nsec = (long)(now % 1000000000u);
+	return 0;
+}
+
+static void later(uint64_t ns)
+{
+	__atomic_add_fetch(&now_ns, ns, __ATOMIC_RELAXED);
+}
+
+static enum share_verdict ask(uint64_t predicted_ns)
+{
+	return share_ask(&world.device, &(struct share_request){.predicted_ns = predicted_ns});
+}
+
+static struct launch_note charge(struct tpcset allowed, uint64_t predicted_ns)
+{
+	struct launch_note note = {.submitted_ns = now_ns};
+
+	share_charge(thread_self(), &allowed, predicted_ns, &note);
+	return note;
+}
+
+static void test_bound(void **state)
+{
+	struct launch_note first, second;
+
+	(void)state;
+	assert_int_equal(ask(0), SHARE_GO);
+	assert_int_equal(ask(50 * MS), SHARE_GO); /* alone, however long */
+	first = charge(bits(0, 12), 700 * US);
+	assert_int_equal(first.charged_ns, 700 * US);
+	assert_int_equal(ask(200 * US), SHARE_GO);
+	assert_int_equal(ask(400 * US), SHARE_HOLD_BOUND);
+	assert_int_equal(ask(0), SHARE_HOLD_BOUND);
+	second = charge(bits(0, 12), 0);
+	assert_int_equal(second.charged_ns, 1 * MS);
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
+	hold_end(first.charged_ns, first.ticket, clock_now_ns());
+	hold_end(second.charged_ns, second.ticket, clock_now_ns());
+	assert_int_equal(hold_outstanding_ns(), 0);
+	assert_int_equal(ask(0), SHARE_GO);
+	/* Own TPCs alone are never charged. */
+	assert_int_equal(charge(bits(0, 3), 1 * MS).ticket, 0);
+	assert_int_equal(hold_outstanding_ns(), 0);
+}
+
+static void test_own_only(void **state)
+{
+	struct launch_note note = charge(bits(8, 9), 5 * MS);
+
+	(void)state;
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
+	assert_true(share_may_hold());
+	owner_works(0, 1);
+	owner_works(1, 1);
+	assert_int_equal(ask(1), SHARE_GO);
+	grant_is((struct tpcset){{0}}, bits(8, 23));
+	assert_int_equal(ask(1), SHARE_HOLD_TPCS);
+	owner_works(1, 0);
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
+	hold_end(note.charged_ns, note.ticket, clock_now_ns());
+	assert_int_equal(ask(1), SHARE_GO);
+	assert_true(share_may_hold());
+	grant_is(bits(0, 3), (struct tpcset){{0}});
+	assert_int_equal(ask(1), SHARE_GO);
+	assert_false(share_may_hold());
+	world.device.is_shared = 0;
+	grant_is((struct tpcset){{0}}, (struct tpcset){{0}});
+	assert_int_equal(ask(1), SHARE_GO);
+}
+
+static void test_gang(void **state)
+{
+	struct share_request gang = {.predicted_ns = 1, .min_tpcs = 20};
+
+	(void)state;
+	assert_int_equal(share_ask(&world.device, &gang), SHARE_GO);
+	gang.min_tpcs = 21;
+	assert_int_equal(share_ask(&world.device, &gang), SHARE_HOLD_TPCS);
+	gang.held_since_ns = now_ns;
+	later(19 * MS);
+	assert_int_equal(share_ask(&world.device, &gang), SHARE_HOLD_TPCS);
+	later(1 * MS);
+	assert_int_equal(share_ask(&world.device, &gang), SHARE_GO);
+}
+
+static void test_graph(void **state)
+{
+	struct tpcset own = bits(1, 2), lent = tpcset_or(bits(2, 3), bits(8, 12));
+	struct share_request graph = {.predicted_ns = 10 * US, .fixed = &lent};
+
+	(void)state;
+	assert_int_equal(share_ask(&world.device, &graph), SHARE_GO);
+	owner_works(0, 1);
+	assert_int_equal(share_ask(&world.device, &graph), SHARE_HOLD_TPCS);
+	graph.held_since_ns = now_ns;
+	later(99 * MS);
+	assert_int_equal(share_ask(&world.device, &graph), SHARE_HOLD_TPCS);
+	later(1 * MS);
+	assert_int_equal(share_ask(&world.device, &graph), SHARE_GO);
+	graph = (struct share_request){.predicted_ns = 10 * US, .fixed = &own};
+	assert_int_equal(share_ask(&world.device, &graph), SHARE_GO);
+	owner_works(0, 0);
+	struct launch_note note = charge(lent, 1 * MS);
+	assert_int_equal(share_ask(&world.device, &graph), SHARE_GO);
+	graph.fixed = &lent;
+	assert_int_equal(share_ask(&world.device, &graph), SHARE_HOLD_BOUND);
+	hold_end(note.charged_ns, note.ticket, clock_now_ns());
+}
+
+static void test_stuck(void **state)
+{
+	struct launch_note note = charge(bits(8, 9), 1 * MS), longer;
+
+	(void)state;
+	later(19 * MS);
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
+	later(1 * MS);
+	assert_int_equal(ask(1), SHARE_GO);
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND); /* one */
+	later(20 * MS);
+	assert_int_equal(ask(1), SHARE_GO);
+	/* Longer when what is outstanding is. */
+	longer = charge(bits(8, 9), 49 * MS);
+	later(49 * MS);
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
+	later(1 * MS);
+	assert_int_equal(ask(1), SHARE_GO);
+	/* A completion starts the time again. */
+	hold_end(longer.charged_ns, longer.ticket, clock_now_ns());
+	later(19 * MS);
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
+	hold_end(note.charged_ns, note.ticket, clock_now_ns());
+}
+
+static void test_mask(void **state)
+{
+	struct tpcset set, expected = tpcset_or(bits(0, 3), bits(8, 23));
+	uint32_t is_borrowed = 9;
+	uint64_t before = thread_total(STATS_share_no_tpcs);
+
+	(void)state;
+	share_mask(&world.device, &set, &is_borrowed);
+	assert_memory_equal(&set, &expected, sizeof(set));
+	assert_int_equal(is_borrowed, 1);
+	owner_works(0, 1);
+	owner_works(1, 1);
+	share_mask(&world.device, &set, &is_borrowed);
+	expected = bits(0, 3);
+	assert_memory_equal(&set, &expected, sizeof(set));
+	assert_int_equal(is_borrowed, 0);
+	assert_int_equal(thread_total(STATS_share_no_tpcs), before);
+	/* Nothing of its own, nothing lendable: the turn, although its owners work. */
+	grant_is((struct tpcset){{0}}, bits(8, 23));
+	share_mask(&world.device, &set, &is_borrowed);
+	expected = bits(8, 23);
+	assert_memory_equal(&set, &expected, sizeof(set));
+	assert_int_equal(thread_total(STATS_share_no_tpcs), before + 1);
+	grant_is((struct tpcset){{0}}, (struct tpcset){{0}});
+	share_mask(&world.device, &set, &is_borrowed);
+	expected = tpcset_or(bits(0, 7), bits(24, 31));
+	assert_memory_equal(&set, &expected, sizeof(set));
+}
+
+/* Timers of this process' own work, and of its tenant's other processes, do not keep it off. */
+static void test_timers(void **state)
+{
+	struct launch_note note;
+	struct tpcset set;
+	uint32_t is_borrowed;
+
+	(void)state;
+	world.board.timer_ns[8] = now_ns + 1 * MS;
+	later(60 * US);
+	share_mask(&world.device, &set, &is_borrowed);
+	assert_false(tpcset_has(&set, 8));
+	assert_true(tpcset_has(&set, 9));
+	world.activity.proc[9].hold = bits(8, 8);
+	world.activity.proc[9].hold_until_ns = world.board.timer_ns[8];
+	later(60 * US);
+	share_mask(&world.device, &set, &is_borrowed);
+	assert_true(tpcset_has(&set, 8));
+	world.activity.proc[9].hold_until_ns = 0;
+	later(60 * US);
+	share_mask(&world.device, &set, &is_borrowed);
+	assert_false(tpcset_has(&set, 8));
+	note = charge(bits(8, 8), 2 * MS);
+	later(60 * US);
+	share_mask(&world.device, &set, &is_borrowed);
+	assert_true(tpcset_has(&set, 8));
+	hold_end(note.charged_ns, note.ticket, clock_now_ns());
+}
+
+static void *end_soon(void *of)
+{
+	const struct launch_note *note = of;
+
+	(void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	hold_end(note->charged_ns, note->ticket, clock_now_ns());
+	hold_wake();
+	return NULL;
+}
+
+static void test_wait(void **state)
+{
+	struct launch_note note = charge(bits(8, 8), 1 * MS);
+	pthread_t thread;
+
+	(void)state;
+	/* What completed between the answer and the wait is not missed. */
+	assert_int_equal(ask(1 * MS), SHARE_HOLD_BOUND);
+	hold_end(note.charged_ns, note.ticket, clock_now_ns());
+	share_wait(1000 * MS);
+	note = charge(bits(8, 8), 1 * MS);
+	assert_int_equal(ask(1 * MS), SHARE_HOLD_BOUND);
+	/* Time stands still here, so that only the completion ends the wait. */
+	assert_int_equal(pthread_create(&thread, NULL, end_soon, &note), 0);
+	share_wait(1000 * MS);
+	assert_int_equal(hold_outstanding_ns(), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+/* Launch by launch onto other TPCs: what is not used any more leaves the line. */
+static void test_hold_moves(void **state)
+{
+	struct launch_note note = charge(bits(8, 8), 1 * MS);
+
+	(void)state;
+	for (unsigned int i = 9; i < 20; i++) {
+		struct launch_note next = charge(bits(i, i), 1 * MS);
+
+		hold_end(note.charged_ns, note.ticket, clock_now_ns());
+		hold_publish(now_ns);
+		note = next;
+		assert_true(tpcset_has(&link_state.line->hold, i));
+		if (i > 11)
+			assert_false(tpcset_has(&link_state.line->hold, i - 4));
+	}
+	assert_int_equal(link_state.line->outstanding_ns, 1 * MS);
+	assert_int_equal(link_state.line->hold_until_ns, now_ns + 1 * MS);
+	hold_end(note.charged_ns, note.ticket, clock_now_ns());
+	hold_publish(now_ns);
+	hold_publish(now_ns);
+	assert_true(tpcset_is_empty(&link_state.line->hold));
+	assert_int_equal(link_state.line->hold_until_ns, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_bound, world_setup),
+		cmocka_unit_test_setup(test_own_only, world_setup),
+		cmocka_unit_test_setup(test_gang, world_setup),
+		cmocka_unit_test_setup(test_graph, world_setup),
+		cmocka_unit_test_setup(test_stuck, world_setup),
+		cmocka_unit_test_setup(test_mask, world_setup),
+		cmocka_unit_test_setup(test_timers, world_setup),
+		cmocka_unit_test_setup(test_wait, world_setup),
+		cmocka_unit_test_setup(test_hold_moves, world_setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

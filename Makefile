@@ -2,9 +2,9 @@
 # A thin front for people: every line is a script or a cmake preset that can be run by hand.
 PRESET ?= release
 JOBS ?= $(shell nproc)
-DEMO_TARGETS = lithos lithos_shim lithos_sim program_where
+DEMO_TARGETS = lithos lithosd lithos_shim lithos_sim program_where feed
 
-.PHONY: build demo test lint bench coverage gen install clean
+.PHONY: build demo test lint torture bench coverage gen install clean
 
 build:
 	tools/setup.sh build
@@ -24,6 +24,10 @@ test:
 lint:
 	@tools/setup.sh test
 	@JOBS=$(JOBS) tools/lint.sh
+
+torture: build
+	@tools/setup.sh test
+	tests/torture/run.sh build/$(PRESET) build/torture.txt
 
 bench: build
 	tools/bench.sh

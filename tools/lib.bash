@@ -4,6 +4,9 @@
 
 # shellcheck disable=SC2034 # for those who source this
 jobs_wanted="${JOBS:-$(nproc)}"
+# The longest tests mostly wait.
+# shellcheck disable=SC2034
+tests_at_once=$((jobs_wanted + 1))
 results_dir=build/results
 
 say() {

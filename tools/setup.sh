@@ -7,8 +7,10 @@
 # headers are only looked for: Debian 12 has none that are new enough.
 set -euo pipefail
 
-for_build=(gcc libc6-dev make cmake ninja-build libjansson-dev libcmocka-dev)
-for_test=(python3 bats clang clang-format clang-tidy cppcheck codespell shellcheck valgrind gcovr scdoc)
+for_build=(gcc libc6-dev make cmake ninja-build libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev
+	libcmocka-dev)
+for_test=(python3 bats clang clang-format clang-tidy cppcheck codespell shellcheck valgrind gcovr scdoc
+	spin procps)
 cuda_version_wanted=12040
 
 case "${1:-}" in

@@ -29,7 +29,7 @@ suite() {
 	shift
 	check "build $name" build "$name" || return 1
 	say "tests $name"
-	"${wrapper[@]}" ctest --test-dir "build/$name" --parallel "$jobs_wanted" --output-on-failure \
+	"${wrapper[@]}" ctest --test-dir "build/$name" --parallel "$tests_at_once" --output-on-failure \
 		--no-tests=error --output-junit "$PWD/$results_dir/$name.xml" "$@"
 	[ -s "$results_dir/$name.xml" ] || printf 'failed tests %s\n' "$name" >> "$results_dir/checks.txt"
 }
@@ -49,7 +49,7 @@ started=$SECONDS
 suite release
 suite asan --label-regex '^(unit|integration)$'
 wrap_tsan
-suite tsan --label-regex '^(unit|threads)$'
+suite tsan --label-regex '^threads$'
 wrapper=()
 tools/coverage.sh
 tools/lint.sh

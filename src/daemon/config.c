@@ -37,6 +37,7 @@ struct yaml_mps {
 };
 
 struct yaml_sharing {
+	int *lend;
 	uint32_t *bound_us;
 	uint32_t *grace_us;
 };
@@ -85,6 +86,8 @@ static const cyaml_schema_field_t mps_fields[] = {
 	CYAML_FIELD_END};
 
 static const cyaml_schema_field_t sharing_fields[] = {
+	CYAML_FIELD_ENUM_PTR("lend", STRICT_PTR, struct yaml_sharing, lend, bool_words,
+			     NR_OF(bool_words)),
 	CYAML_FIELD_UINT_PTR("bound_us", OPTIONAL_PTR, struct yaml_sharing, bound_us),
 	CYAML_FIELD_UINT_PTR("grace_us", OPTIONAL_PTR, struct yaml_sharing, grace_us),
 	CYAML_FIELD_END};
@@ -307,6 +310,7 @@ static int take_yaml(const struct reading *reading, const struct yaml_config *ya
 	into->mps_mode = yaml->mps.mode ? *yaml->mps.mode : into->mps_mode;
 	into->mps_is_multiuser =
 		yaml->mps.multiuser ? *yaml->mps.multiuser : into->mps_is_multiuser;
+	into->lends = yaml->sharing.lend ? *yaml->sharing.lend : into->lends;
 	if (yaml->sharing.bound_us)
 		into->bound_ns = *yaml->sharing.bound_us * 1000ull;
 	if (yaml->sharing.grace_us)
@@ -330,6 +334,7 @@ void config_defaults(struct config *config)
 				  .mps_pipe_directory = "/run/lithos/mps",
 				  .mps_log_directory = "/run/lithos/mps-log",
 				  .mps_is_multiuser = 1,
+				  .lends = 1,
 				  .bound_ns = 1000000,
 				  .grace_ns = 200000,
 				  .max_tenants = 128,

@@ -205,8 +205,8 @@ static int wait_for_daemon_mps(struct child *daemon, const char *socket)
 }
 
 /* Simulated GPUs are served by MPS only when the daemon is told so. */
-static int write_config(const struct bench *bench, const struct system_place *place,
-			char ret_path[BENCH_PATH_MAX])
+static int write_config(const struct bench *bench, const struct bench_system *system,
+			const struct system_place *place, char ret_path[BENCH_PATH_MAX])
 {
 	char control[BENCH_PATH_MAX];
 	FILE *file;
@@ -216,7 +216,8 @@ static int write_config(const struct bench *bench, const struct system_place *pl
 	file = fopen(ret_path, "we");
 	if (file == NULL)
 		return -errno;
-	(void)fprintf(file, "version: v1\nmps:\n  mode: %s\n", has_mps ? "auto" : "off");
+	(void)fprintf(file, "version: v1\nmps:\n  mode: %s\nsharing:\n  lend: %s\n",
+		      has_mps ? "auto" : "off", system->is_confined ? "no" : "yes");
 	return fclose(file) == 0 ? 0 : -errno;
 }
 
@@ -234,8 +235,9 @@ static int wait_for_socket(struct child *daemon, const char *socket)
 	return 0;
 }
 
-static int daemon_start(const struct bench *bench, const struct system_place *place,
-			struct child *ret_child, char ret_why[BENCH_TEXT_MAX])
+static int daemon_start(const struct bench *bench, const struct bench_system *system,
+			const struct system_place *place, struct child *ret_child,
+			char ret_why[BENCH_TEXT_MAX])
 {
 	struct command command = {0};
 	char program[BENCH_PATH_MAX];
@@ -247,7 +249,7 @@ static int daemon_start(const struct bench *bench, const struct system_place *pl
 		(void)snprintf(ret_why, BENCH_TEXT_MAX, "no " LITHOSD " beside lithos or on PATH");
 		return r;
 	}
-	r = write_config(bench, place, config);
+	r = write_config(bench, system, place, config);
 	if (r < 0)
 		return r;
 	(void)snprintf(log, sizeof(log), "%s/" LITHOSD ".log", place->folder);
@@ -284,7 +286,7 @@ int services_start(const struct bench *bench, const struct bench_system *system,
 		r = mps_start(bench, place, ret_why);
 	}
 	if (r == 0 && system->has_daemon)
-		r = daemon_start(bench, place, &ret_services->daemon, ret_why);
+		r = daemon_start(bench, system, place, &ret_services->daemon, ret_why);
 	if (r < 0 && ret_why[0] == '\0')
 		(void)snprintf(ret_why, BENCH_TEXT_MAX, "%s", strerror(-r));
 	return r;

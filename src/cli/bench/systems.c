@@ -8,8 +8,7 @@
  * pipe directory names one in which nobody listens, so that an MPS that runs on the machine anyway
  * is not used by accident.
  *
- * `partition` gives both a quota without a daemon. What one is given, the other must not have:
- * LITHOS_TPC_SKIP makes the background pick behind the foreground's TPCs.
+ * `partition` gives both a quota under a daemon that lends nothing (services.c).
  *
  * Tested by tests/integration/bench.bats.
  */
@@ -29,7 +28,7 @@ const struct bench_system bench_systems[] = {
 	{.name = "timeslice"},
 	{.name = "mps",          .has_mps = 1},
 	{.name = "mps-priority", .has_mps = 1, .is_low_client = 1},
-	{.name = "partition",    .has_mps = 1, .is_confined = 1},
+	{.name = "partition",    .has_daemon = 1, .is_confined = 1},
 	{.name = "lithos",       .has_daemon = 1},
 };
 /* clang-format on */
@@ -127,13 +126,12 @@ static void add_quota(const char *quota, struct command *command)
 	command_arg(command, "%s", quota);
 }
 
-static void add_partition(const struct bench *bench, const char *role, struct command *command)
+static void add_partition(const struct bench *bench, const struct system_place *place,
+			  const char *role, struct command *command)
 {
 	int is_background = strcmp(role, BENCH_BACKGROUND) == 0;
 
-	command_env(command, "LITHOS_SOCKET", "none");
-	if (is_background)
-		command_env(command, "LITHOS_TPC_SKIP", "%s", bench->options.partition[0]);
+	command_env(command, "LITHOS_SOCKET", "%s", place->socket);
 	add_run(bench, role, command);
 	add_quota(bench->options.partition[is_background], command);
 	command_arg(command, "--");
@@ -190,7 +188,7 @@ void system_command(const struct bench *bench, const struct bench_system *system
 	system_environment(bench, place, ret_command);
 	use_mps(system, place, role, ret_command);
 	if (system->is_confined)
-		add_partition(bench, role, ret_command);
+		add_partition(bench, place, role, ret_command);
 	else if (system->has_daemon)
 		add_lithos(bench, place, role, ret_command);
 	else if (bench->options.is_sim)

@@ -17,7 +17,7 @@ struct bench_system {
 	int has_mps;       /* bench starts it */
 	int has_daemon;    /* bench starts a private lithosd, which starts MPS */
 	int is_low_client; /* the background has the lower MPS client priority */
-	int is_confined;   /* each under `lithos run --quota`, without a daemon */
+	int is_confined;   /* each has a quota, and the daemon lends nothing */
 };
 
 extern const struct bench_system bench_systems[];

@@ -24,6 +24,8 @@ lithos_daemon_test(daemon_return)
 lithos_daemon_test(daemon_share)
 lithos_daemon_test(daemon_hostile)
 lithos_daemon_test(daemon_many)
+# It loads every CPU itself; beside other tests a killed process may take a minute to be torn down.
+set_tests_properties(daemon_many PROPERTIES RUN_SERIAL ON TIMEOUT 300)
 lithos_daemon_test(daemon_mps_look)
 add_dependencies(integration_daemon_mps_look fake_mps_control)
 lithos_bats_test(daemon_life)

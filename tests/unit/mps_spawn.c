@@ -99,11 +99,12 @@ static void test_session_and_signals(void **state)
 	(void)sigprocmask(SIG_BLOCK, &all, &before);
 	handler = signal(SIGPIPE, SIG_IGN);
 	/* 32 and 33 are the C library's own, and ignored where our caller found them so. */
-	text = output_of("grep -E '^Sig(Blk|Ign)' /proc/self/status | "
-			 "sed 's/0000000180000000/0000000000000000/' > \"$OUT\"; umask >> \"$OUT\"; "
-			 "pwd >> \"$OUT\"; read -r _ _ _ _ _ session _ < /proc/$$/stat; "
-			 "[ $session = $$ ] || echo 'not its session' >> \"$OUT\"",
-			 NULL, &status);
+	text = output_of(
+		"grep -E '^Sig(Blk|Ign)' /proc/self/status | "
+		"sed 's/0000000180000000/0000000000000000/' > \"$OUT\"; umask >> \"$OUT\"; "
+		"pwd >> \"$OUT\"; read -r _ _ _ _ _ session _ < /proc/$$/stat; "
+		"[ $session = $$ ] || echo 'not its session' >> \"$OUT\"",
+		NULL, &status);
 	(void)signal(SIGPIPE, handler);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	assert_string_equal(text,

@@ -14,7 +14,8 @@
  * lock, and `lithos run` waits longer than that for a daemon.
  *
  * It raises its own priority where it may: the death of a tenant should free its TPCs within
- * milliseconds on a machine that is busy with other things.
+ * milliseconds on a machine that is busy with other things. Its children do not inherit that, nor
+ * what a service manager has given it (SCHED_RESET_ON_FORK, before the first child is made).
  *
  * Tested by tests/integration/daemon_*.c and .bats.
  */
@@ -509,16 +510,23 @@ static void on_gpus_known(void *cookie, const char *problem)
 /* Descriptors: two a tenant, more a process; SCM_RIGHTS in flight count against the limit, too. */
 static void raise_limits(void)
 {
-	struct sched_param plain = {0};
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	/* Not for children: MPS and helpers run as anything else does. */
+}
+
+/* Not for children: the probe, MPS and helpers run as anything else does. */
+static void raise_priority(void)
+{
+	struct sched_param plain = {0};
+
 	(void)sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &plain);
-	(void)setpriority(PRIO_PROCESS, 0, WANTED_PRIORITY);
+	if (setpriority(PRIO_PROCESS, 0, WANTED_PRIORITY) < 0)
+		log_line(NULL, LOG_INFO, "msg=\"runs at the usual priority\" reason=\"%s\"",
+			 strerror(errno));
 }
 
 static int serve(struct run *run)
@@ -534,10 +542,11 @@ static int serve(struct run *run)
 		r = server_lock(daemon);
 	if (r == 0)
 		r = watch_signals(run);
+	raise_priority();
 	daemon->gpus = (struct gpus){.on_gpu = on_gpu, .on_end = on_gpus_known, .cookie = run};
 	if (r == 0)
 		r = gpus_find(&daemon->gpus, &daemon->loop, daemon->config.is_simulated);
-	/* After the child was started: it needs neither. */
+	/* After the child was started, which does not need it. */
 	raise_limits();
 	if (r == 0)
 		r = loop_run(&daemon->loop);

@@ -101,14 +101,54 @@ class Tenant:
         return self.progress().nr_launches
 
     def kill(self):
-        """SIGKILL, and what `lithos run` does when its child is gone; the moment of the kill."""
+        """SIGKILL, and what `lithos run` does when its child is gone; the moments before both."""
+        killed = time.monotonic()
         self.process.send_signal(signal.SIGKILL)
-        at = time.monotonic()
+        closed = time.monotonic()
         self.reservation.close()
-        return at
+        return killed, closed
 
     def reap(self):
         self.process.wait()
+
+
+class Observer:
+    """torture_observer, a process of a tenant of its own: when a process died, when its TPCs were free."""
+
+    def __init__(self, machine):
+        self.reservation = Reservation(machine.socket, "observer")
+        command = [machine.observer, machine.socket, self.reservation.token.hex()]
+        self.log = open(os.path.join(machine.folder, "observer.log"), "ab")
+        self.process = subprocess.Popen(
+            command + [self.reservation.uuid.hex()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+
+    def read(self, word):
+        fields = self.process.stdout.readline().split()
+        if not fields or fields[0] != word:
+            raise Failure("the observer says %r" % fields)
+        return [int(field) for field in fields[1:]]
+
+    def watch(self, pid, number):
+        """Watches it from now on: whether the tenant owns TPCs, and whether its process has attached."""
+        print(pid, number, file=self.process.stdin, flush=True)
+        return self.read("armed")
+
+    def result(self):
+        """Seconds: last seen alive, first seen dead, TPCs first seen free (0: it had none)."""
+        return [ns / 1e9 for ns in self.read("dead")]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.reservation.close()
+        self.log.close()
 
 
 class Machine:
@@ -118,6 +158,7 @@ class Machine:
         self.lithosd = os.path.join(build, "bin/lithosd")
         self.simgpu = os.path.join(build, "bin/lithos-simgpu")
         self.tenant = os.path.join(build, "tests/programs/torture_tenant")
+        self.observer = os.path.join(build, "tests/programs/torture_observer")
         self.order_check = os.path.join(build, "tests/programs/order_check")
         self.order_kernels = os.path.join(build, "tests/liborder_sim_kernels.so")
         self.shim = os.path.join(build, "lib/lithos")
@@ -139,7 +180,8 @@ class Machine:
         os.makedirs(os.path.join(folder, "run"), exist_ok=True)
 
     def is_built(self):
-        return all(os.path.exists(p) for p in (self.lithosd, self.simgpu, self.tenant, self.shim))
+        parts = (self.lithosd, self.simgpu, self.tenant, self.observer, self.shim)
+        return all(os.path.exists(p) for p in parts)
 
     def start(self, name, command, env):
         with open(os.path.join(self.folder, name + ".log"), "ab") as log:

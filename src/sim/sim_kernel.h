@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The kernel has a grid barrier: no block ends before all are resident. */
+/* The kernel has a grid barrier: no block ends before all are resident. Its machine code waits. */
 #define SIM_KERNEL_GRID_BARRIER 1u
 
 /* A launch, as its cost function sees it. */

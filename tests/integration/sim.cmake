@@ -32,7 +32,7 @@ lithos_sim_test(shim_where_shared_quota_4 COMMAND program_where --expect-sms 8
 # Grids of many waves, of blocks that are long enough for a machine that is slow to react.
 function(lithos_prelude_test name block_us peer_block_us)
 	lithos_sim_test(${name} COMMAND program_preludes --preemptions 5 --blocks 2000 --threads 1024
-		--block-us ${block_us} --peer-preemptions 3 --peer-block-us ${peer_block_us}
+		--block-us ${block_us} --peer-preemptions 3 --peer-block-us ${peer_block_us} --peer-dies
 		NATIVE THREADS ENV ${ARGN})
 endfunction()
 lithos_prelude_test(sim_preludes 10000 4000)

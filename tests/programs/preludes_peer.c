@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The second process of preludes.c. It is this program again: it opens the handle it finds on its
- * command line, says that it has, and raises the flag at every byte from its standard input. Bytes
- * answer, so whoever asked knows that the flag is up.
+ * The second process of preludes.c: the owner of an epoch. It is this program again: it allocates
+ * memory of its own, writes the handle of it to its standard output, and moves the epoch by one at
+ * every byte from its standard input. Bytes answer, so whoever asked knows that the epoch has moved.
+ *
+ * The allocation is of 2 MiB, as the driver's smallest unit of memory that can be exported is: what
+ * is exported is all of it, and nothing else should lie in it.
  */
 #include "preludes_peer.h"
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +18,8 @@
 #include <unistd.h>
 
 #include "prog.h"
+
+#define EPOCH_BYTES (2u << 20)
 
 CUstream urgent_stream(void)
 {
@@ -26,116 +32,136 @@ CUstream urgent_stream(void)
 	return stream;
 }
 
-void flag_raise(CUstream stream, CUdeviceptr flag)
+void epoch_write(CUstream stream, CUdeviceptr epoch, uint32_t value)
 {
 	CUresult (*write)(CUstream, CUdeviceptr, uint32_t, unsigned int) =
 		(CUresult(*)(CUstream, CUdeviceptr, uint32_t, unsigned int))dlsym(
 			cu_handle, "cuStreamWriteValue32_v2");
 
-	MUST(write(stream, flag, 1, 0));
+	MUST(write(stream, epoch, value, 0));
 	MUST(cu.StreamSynchronize(stream));
 }
 
-static int to_peer = -1, from_peer = -1;
-
-static char hear(int fd)
+static bool hear(int fd, void *buffer, size_t bytes)
 {
-	char c = 0;
+	size_t n = 0;
 
-	return read(fd, &c, 1) == 1 ? c : 0;
+	while (n < bytes) {
+		ssize_t got = read(fd, (char *)buffer + n, bytes - n);
+
+		if (got <= 0)
+			return false;
+		n += (size_t)got;
+	}
+	return true;
 }
 
-bool peer_raise(void)
+static bool say(int fd, const void *buffer, size_t bytes)
 {
-	char c = 'r';
-
-	return write(to_peer, &c, 1) == 1 && hear(from_peer) == 'r';
+	return write(fd, buffer, bytes) == (ssize_t)bytes;
 }
 
-int peer_main(const char *hex)
+int peer_main(void)
 {
 	struct prog prog;
 
 	prog_open(&prog);
-	CUresult (*open_handle)(CUdeviceptr *, CUipcMemHandle, unsigned int) =
-		(CUresult(*)(CUdeviceptr *, CUipcMemHandle, unsigned int))dlsym(
-			cu_handle, "cuIpcOpenMemHandle_v2");
-	CUresult (*close_handle)(CUdeviceptr) =
-		(CUresult(*)(CUdeviceptr))dlsym(cu_handle, "cuIpcCloseMemHandle");
+	CUresult (*get_handle)(CUipcMemHandle *, CUdeviceptr) =
+		(CUresult(*)(CUipcMemHandle *, CUdeviceptr))dlsym(cu_handle, "cuIpcGetMemHandle");
+	CUdeviceptr epoch = prog_words(EPOCH_BYTES / sizeof(uint32_t), 0);
+	CUstream stream = urgent_stream();
 	CUipcMemHandle handle;
-	CUdeviceptr flag = 0;
-	CUstream stream;
-	unsigned int byte = 0;
-	char c = 'o';
+	uint32_t value = 0;
+	char c;
 
-	for (size_t i = 0; i < sizeof(handle); i++) {
-		if (!CHECK(sscanf(hex + 2 * i, "%2x", &byte) == 1))
-			return PROG_FAIL;
-		((unsigned char *)&handle)[i] = (unsigned char)byte;
+	MUST(cu.CtxSynchronize());
+	MUST(get_handle(&handle, epoch));
+	CHECK(say(STDOUT_FILENO, &handle, sizeof(handle)));
+	while (hear(STDIN_FILENO, &c, 1)) {
+		epoch_write(stream, epoch, ++value);
+		CHECK(say(STDOUT_FILENO, &c, 1));
 	}
-	MUST(open_handle(&flag, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
-	stream = urgent_stream();
-	CHECK(write(STDOUT_FILENO, &c, 1) == 1);
-	while (hear(STDIN_FILENO) == 'r') {
-		flag_raise(stream, flag);
-		c = 'r';
-		CHECK(write(STDOUT_FILENO, &c, 1) == 1);
-	}
-	MUST(close_handle(flag));
 	prog_close(&prog);
 	return prog_result();
 }
 
-/* -1 when the process could not be started. */
-static pid_t spawn(char *hex)
+static bool spawn(struct peer *peer)
 {
 	char name[] = "/proc/self/exe", option[] = "--peer";
-	char *argv[] = {name, option, hex, NULL};
+	char *argv[] = {name, option, NULL};
 	posix_spawn_file_actions_t actions;
 	int down[2] = {-1, -1}, up[2] = {-1, -1}, r;
-	pid_t pid = -1;
 
 	if (!CHECK(!pipe(down) && !pipe(up)))
-		return -1;
+		return false;
 	(void)posix_spawn_file_actions_init(&actions);
 	(void)posix_spawn_file_actions_adddup2(&actions, down[0], STDIN_FILENO);
 	(void)posix_spawn_file_actions_adddup2(&actions, up[1], STDOUT_FILENO);
-	(void)posix_spawn_file_actions_addclose(&actions, down[1]);
-	(void)posix_spawn_file_actions_addclose(&actions, up[0]);
-	r = posix_spawn(&pid, name, &actions, NULL, argv, environ);
+	for (int i = 0; i < 2; i++) {
+		(void)posix_spawn_file_actions_addclose(&actions, down[i]);
+		(void)posix_spawn_file_actions_addclose(&actions, up[i]);
+	}
+	r = posix_spawn(&peer->pid, name, &actions, NULL, argv, environ);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	(void)close(down[0]);
 	(void)close(up[1]);
-	to_peer = down[1];
-	from_peer = up[0];
-	return CHECK(r == 0) ? pid : -1;
+	peer->to = down[1];
+	peer->from = up[0];
+	return CHECK(r == 0);
 }
 
-pid_t peer_start(CUdeviceptr flag)
-{
-	CUresult (*get_handle)(CUipcMemHandle *, CUdeviceptr) =
-		(CUresult(*)(CUipcMemHandle *, CUdeviceptr))dlsym(cu_handle, "cuIpcGetMemHandle");
-	char hex[2 * sizeof(CUipcMemHandle) + 1];
-	CUipcMemHandle handle;
-	pid_t pid;
-
-	MUST(get_handle(&handle, flag));
-	for (size_t i = 0; i < sizeof(handle); i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", ((unsigned char *)&handle)[i]);
-	pid = spawn(hex);
-	if (pid > 0 && !CHECK(hear(from_peer) == 'o')) {
-		(void)peer_stop(pid);
-		return -1;
-	}
-	return pid;
-}
-
-bool peer_stop(pid_t pid)
+static bool peer_wait(struct peer *peer)
 {
 	int status = -1;
 
-	(void)close(to_peer);
-	pid = waitpid(pid, &status, 0);
-	(void)close(from_peer);
-	return pid > 0 && status == 0;
+	(void)close(peer->to);
+	peer->pid = waitpid(peer->pid, &status, 0);
+	(void)close(peer->from);
+	return peer->pid > 0 && status == 0;
+}
+
+bool peer_start(struct peer *peer)
+{
+	CUresult (*open_handle)(CUdeviceptr *, CUipcMemHandle, unsigned int) =
+		(CUresult(*)(CUdeviceptr *, CUipcMemHandle, unsigned int))dlsym(
+			cu_handle, "cuIpcOpenMemHandle_v2");
+	CUipcMemHandle handle;
+
+	memset(peer, 0, sizeof(*peer));
+	if (!spawn(peer))
+		return false;
+	if (!CHECK(hear(peer->from, &handle, sizeof(handle)))) {
+		(void)peer_wait(peer);
+		return false;
+	}
+	MUST(open_handle(&peer->epoch, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
+	return true;
+}
+
+bool peer_raise(struct peer *peer)
+{
+	char c = 'r';
+
+	peer->value++;
+	return say(peer->to, &c, 1) && hear(peer->from, &c, 1);
+}
+
+CUresult peer_close(const struct peer *peer)
+{
+	CUresult (*close_handle)(CUdeviceptr) =
+		(CUresult(*)(CUdeviceptr))dlsym(cu_handle, "cuIpcCloseMemHandle");
+
+	return close_handle(peer->epoch);
+}
+
+bool peer_stop(struct peer *peer)
+{
+	MUST(peer_close(peer));
+	return peer_wait(peer);
+}
+
+void peer_kill(struct peer *peer)
+{
+	(void)kill(peer->pid, SIGKILL);
+	(void)peer_wait(peer);
 }

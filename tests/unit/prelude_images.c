@@ -22,7 +22,8 @@
 
 struct seen {
 	int nr_entries, nr_jumps, nr_calls, nr_exits;
-	int nr_bank3, nr_bank6;
+	int nr_bank0, nr_bank6, nr_other_banks;
+	int nr_readers;
 };
 
 static int is_constant_form(uint64_t lo)
@@ -40,14 +41,16 @@ static void look_at(uint64_t lo, struct seen *seen)
 	seen->nr_jumps += op == OP_RET;
 	seen->nr_exits += op == OP_EXIT;
 	if (is_constant_form(lo)) {
-		seen->nr_bank3 += ((lo >> 54) & 31) == 3;
-		seen->nr_bank6 += ((lo >> 54) & 31) == PRELUDE_BANK;
+		unsigned int bank = (lo >> 54) & 31;
+
+		seen->nr_bank0 += bank == 0;
+		seen->nr_bank6 += bank == PRELUDE_BANK;
+		seen->nr_other_banks += bank != 0 && bank != PRELUDE_BANK;
 	}
 }
 
 static void look_at_section(const uint8_t *elf, const Elf64_Shdr *section, struct seen *seen)
 {
-	seen->nr_entries++;
 	assert_int_equal(section->sh_size % 16, 0);
 	for (uint64_t at = 0; at < section->sh_size; at += 16) {
 		uint64_t lo;
@@ -55,6 +58,33 @@ static void look_at_section(const uint8_t *elf, const Elf64_Shdr *section, struc
 		memcpy(&lo, elf + section->sh_offset + at, sizeof(lo));
 		look_at(lo, seen);
 	}
+}
+
+/* A prelude's name, and no other. */
+static int is_prelude(const char *name)
+{
+	for (int kind = 0; kind < PRELUDE_NR; kind++) {
+		if (!strcmp(name, prelude_name((enum prelude_kind)kind)))
+			return 1;
+	}
+	return 0;
+}
+
+static void look_at_entry(const char *name, const uint8_t *elf, const Elf64_Shdr *section,
+			  struct seen *seen)
+{
+	struct seen reader = {0};
+
+	if (is_prelude(name)) {
+		seen->nr_entries++;
+		look_at_section(elf, section, seen);
+		return;
+	}
+	assert_string_equal(name, "lithos_reader");
+	look_at_section(elf, section, &reader);
+	seen->nr_readers++;
+	/* An ordinary kernel. */
+	assert_int_equal(reader.nr_bank6 + reader.nr_jumps + reader.nr_calls, 0);
 }
 
 static void look_at_image(const void *image, size_t bytes, struct seen *seen)
@@ -73,7 +103,7 @@ static void look_at_image(const void *image, size_t bytes, struct seen *seen)
 		       sizeof(section));
 		const char *name = (const char *)elf + names.sh_offset + section.sh_name;
 		if (strncmp(name, ".text.lithos_", 13) == 0)
-			look_at_section(elf, &section, seen);
+			look_at_entry(name + 6, elf, &section, seen);
 	}
 }
 
@@ -85,18 +115,23 @@ static void test_machine_code(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
 		struct seen seen = {0};
+		/* Clusters came with 9.0. */
+		int nr_preludes = capabilities[i][0] >= 9 ? PRELUDE_NR : PRELUDE_GATE_CLUSTER;
 		size_t bytes = 0;
 		const void *image = prelude_image(capabilities[i][0], capabilities[i][1], &bytes);
 
 		assert_non_null(image);
 		look_at_image(image, bytes, &seen);
-		assert_int_equal(seen.nr_entries, PRELUDE_NR);
+		assert_int_equal(seen.nr_entries, nr_preludes);
+		assert_int_equal(seen.nr_readers, 1);
 		/* One way into the kernel each, no call that would need a stack. */
-		assert_int_equal(seen.nr_jumps, PRELUDE_NR);
+		assert_int_equal(seen.nr_jumps, nr_preludes);
 		assert_int_equal(seen.nr_calls, 0);
-		assert_true(seen.nr_exits >= PRELUDE_NR);
-		assert_int_equal(seen.nr_bank3, 0);
-		assert_true(seen.nr_bank6 >= 8);
+		assert_true(seen.nr_exits >= nr_preludes);
+		/* The other banks are the kernel's; compilers keep constants in bank 2. */
+		assert_int_equal(seen.nr_other_banks, 0);
+		assert_true(seen.nr_bank0 >= nr_preludes);
+		assert_true(seen.nr_bank6 >= 5 * nr_preludes);
 	}
 }
 
@@ -113,6 +148,9 @@ static void test_choice(void **state)
 	assert_null(prelude_image(99, 0, &other));
 	assert_string_equal(prelude_name(PRELUDE_GATE), "lithos_gate");
 	assert_string_equal(prelude_name(PRELUDE_CLAIM), "lithos_claim");
+	assert_string_equal(prelude_name(PRELUDE_GATE_CLUSTER), "lithos_gate_cluster");
+	assert_string_equal(prelude_name(PRELUDE_CLAIM_CLUSTER), "lithos_claim_cluster");
+	assert_string_equal(prelude_name(PRELUDE_NR), "");
 }
 
 int main(void)

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Redirected launches on the simulated driver, as a tool makes them: the preludes open as on hardware,
- * a launch goes where its descriptor says, replays of a graph read the slot again, and a launch that
- * is sent where nothing lies ends its context and no other.
+ * a launch goes where its descriptor says, replays of a graph read the slot again, claims obey epochs
+ * and report, the reader reads machine code that says what a kernel does, and a launch that is sent
+ * where nothing lies ends its context and no other.
  */
 #include "sim_program.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 
+#include "hw/code/gang.h"
 #include "hw/driver.h"
 #include "hw/prelude/prelude.h"
 #include "hw/qmd.h"
@@ -91,15 +93,31 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void launch(const char *name, unsigned int blocks)
+static void launch_clusters(const char *name, unsigned int blocks, unsigned int cluster)
 {
 	CUdeviceptr words = world.words;
 	uint64_t ns = 1000;
 	void *params[] = {&words, &ns};
+	CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+				       .value.clusterDim = {cluster, 1, 1}};
+	CUlaunchConfig config = {.gridDimX = blocks,
+				 .gridDimY = 1,
+				 .gridDimZ = 1,
+				 .blockDimX = 32,
+				 .blockDimY = 1,
+				 .blockDimZ = 1,
+				 .hStream = world.stream,
+				 .attrs = &attribute,
+				 .numAttrs = cluster > 1};
 	CUfunction func;
 
 	OK(cuModuleGetFunction(&func, world.module, name));
-	OK(cuLaunchKernel(func, blocks, 1, 1, 32, 1, 1, 0, world.stream, params, NULL));
+	OK(cuLaunchKernelEx(&config, func, params, NULL));
+}
+
+static void launch(const char *name, unsigned int blocks)
+{
+	launch_clusters(name, blocks, 1);
 }
 
 static uint32_t word(unsigned int i)
@@ -143,6 +161,8 @@ static void only_our_image_is_loaded(void **state)
 	other[bytes - 1] ^= 1;
 	assert_int_equal(cuModuleLoadData(&module, other), CUDA_ERROR_NO_BINARY_FOR_GPU);
 	free(other);
+	for (int kind = 0; kind < PRELUDE_NR; kind++)
+		assert_int_not_equal(world.prelude.entry[kind], 0);
 	assert_int_equal(cuModuleLoadData(&module, prelude_image(8, 0, &bytes)),
 			 CUDA_ERROR_NO_BINARY_FOR_GPU);
 }
@@ -177,6 +197,125 @@ static void launch_goes_where_it_is_sent(void **state)
 	gate_kernel(0, 8, entry);
 	OK(cuStreamSynchronize(world.stream));
 	assert_true(word(7) < 132);
+}
+
+/* Fills are not waited for by streams of other kinds. */
+static void fill(unsigned int first, uint32_t value, unsigned int n)
+{
+	OK(cuMemsetD32(world.words + 4 * first, value, n));
+	OK(cuCtxSynchronize());
+}
+
+/* Words, header and epochs lie behind those that blocks count in. */
+#define AT_EPOCH (PROGRAM_WORDS - 16)
+#define AT_STATE (PROGRAM_WORDS - 12)
+
+/* A claimed launch of 8 blocks, which tells its report in the slot. */
+static void claim_kernel(uint32_t first, uint32_t run, uint32_t calm, unsigned int cluster)
+{
+	CUdeviceptr epoch = world.words + 4 * AT_EPOCH;
+
+	*world.slot = (struct prelude_slot){.entry = edit.entry,
+					    .state = world.words + 4 * AT_STATE,
+					    .flag = {epoch, epoch + 4},
+					    .calm = {0, calm},
+					    .first = first,
+					    .run = run,
+					    .report = world.slot_address};
+	edit.program = world.prelude.entry[cluster > 1 ? PRELUDE_CLAIM_CLUSTER : PRELUDE_CLAIM];
+	edit.slot_address = world.slot_address;
+	launch_clusters("lk_count", 8, cluster);
+	edit.program = 0;
+	OK(cuStreamSynchronize(world.stream));
+}
+
+static void assert_counts(uint32_t expected)
+{
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(word(i), expected);
+}
+
+static void claims_go_and_report(void **state)
+{
+	(void)state;
+	(void)entry_of("lk_count");
+	for (unsigned int cluster = 1; cluster <= 4; cluster *= 2) {
+		const uint32_t stays = cluster > 1 ? 100 : 0; /* words of no first block */
+
+		fill(0, 0, PROGRAM_WORDS);
+		fill(AT_STATE, 100, 8);
+		fill(AT_EPOCH + 1, 7, 1);
+		claim_kernel(200, 200, 6, cluster);
+		assert_counts(0);
+		assert_int_equal(world.slot->lo, 200);
+		assert_int_equal(word(AT_STATE - 2), 200);
+		assert_int_equal(word(AT_STATE), 201);
+		assert_int_equal(word(AT_STATE + 1), stays ? stays : 201);
+		/* Told once is enough: the slot's report is as it was filled in. */
+		claim_kernel(200, 200, 6, cluster);
+		assert_int_equal(world.slot->lo, 0);
+		/* Disarmed up to 202. */
+		fill(AT_STATE - 1, 202, 1);
+		claim_kernel(200, 202, 6, cluster);
+		assert_counts(1);
+		assert_int_equal(world.slot->lo, 0);
+		/* Nothing is left for another launch of the work, which has nothing to report. */
+		claim_kernel(200, 204, 6, cluster);
+		assert_counts(1);
+		assert_int_equal(world.slot->lo, 0);
+		/* The next work: not disarmed, and the epoch is calm. */
+		claim_kernel(206, 206, 7, cluster);
+		assert_counts(2);
+		assert_int_equal(word(AT_STATE), 206);
+		assert_int_equal(word(AT_STATE + 1), stays ? stays : 206);
+	}
+}
+
+static void gates_count_by_the_cluster(void **state)
+{
+	(void)state;
+	(void)entry_of("lk_count");
+	fill(0, 0, PROGRAM_WORDS);
+	/* Of the clusters at 0, 2, 4 and 6 the range holds the first blocks of two. */
+	*world.slot = (struct prelude_slot){.lo = 1, .count = 4, .entry = edit.entry};
+	edit.program = world.prelude.entry[PRELUDE_GATE_CLUSTER];
+	edit.slot_address = world.slot_address;
+	launch_clusters("lk_count", 8, 2);
+	edit.program = 0;
+	OK(cuStreamSynchronize(world.stream));
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(word(i), i >= 2 && i < 6);
+}
+
+static struct code_answer read_code(const char *name)
+{
+	enum {
+		BYTES = 0x8000
+	}; /* far behind the kernel's end */
+	uint64_t from = entry_of(name), to;
+	uint32_t nr_words = BYTES / 8;
+	void *params[] = {&from, &to, &nr_words}, *host;
+	struct code_answer answer;
+
+	OK(cuMemAllocHost(&host, BYTES));
+	OK(cuMemHostGetDevicePointer((CUdeviceptr *)&to, host, 0));
+	OK(cuLaunchKernel(world.prelude.reader, 1, 1, 1, 256, 1, 1, 0, world.stream, params, NULL));
+	OK(cuStreamSynchronize(world.stream));
+	assert_int_equal(code_find_gang(&(struct code_input){host, BYTES, 9, 0}, &answer), 0);
+	OK(cuMemFreeHost(host));
+	return answer;
+}
+
+static void code_says_who_waits(void **state)
+{
+	struct code_answer answer = read_code("lk_count");
+
+	(void)state;
+	assert_int_equal(answer.verdict, CODE_FREE);
+	answer = read_code("lk_barrier");
+	assert_int_equal(answer.verdict, CODE_GANG);
+	assert_int_equal(answer.reason, CODE_STRONG_LOAD);
+	assert_int_equal(answer.offset, 0x30);
 }
 
 static void replays_read_the_slot_again(void **state)
@@ -296,14 +435,44 @@ static void claim_without_words_is_a_fault(void **state)
 	(void)state;
 	*world.slot = (struct prelude_slot){.entry = entry,
 					    .state = world.words + 4 * (PROGRAM_WORDS - 4),
-					    .flag = world.words,
+					    .flag = {world.words, world.words},
 					    .first = 2,
 					    .run = 2,
-					    .stride = 4};
+					    .report = world.words};
 	edit.program = world.prelude.entry[PRELUDE_CLAIM];
 	edit.slot_address = world.slot_address;
 	launch("lk_count", 8); /* words for four of eight blocks */
 	assert_lost(CUDA_ERROR_ILLEGAL_ADDRESS, nr_faults);
+}
+
+/* Every address of a claim is looked at, not only the words'. */
+static void claim_of_bad_addresses_is_a_fault(void **state)
+{
+	const size_t at[] = {
+		offsetof(struct prelude_slot, state), offsetof(struct prelude_slot, flag),
+		offsetof(struct prelude_slot, flag) + 8, offsetof(struct prelude_slot, report)};
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		int nr_faults = lithos_sim_nr_faults();
+		/* The words' allocation begins here: there is no header. */
+		uint64_t bad = i ? 0x1000 : world.words;
+
+		if (i) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		*world.slot = (struct prelude_slot){.entry = entry_of("lk_count"),
+						    .state = world.words + 8,
+						    .flag = {world.words, world.words},
+						    .first = 2,
+						    .run = 2,
+						    .report = world.words};
+		memcpy((char *)world.slot + at[i], &bad, sizeof(bad));
+		edit.program = world.prelude.entry[PRELUDE_CLAIM];
+		edit.slot_address = world.slot_address;
+		launch("lk_count", 8);
+		assert_lost(CUDA_ERROR_ILLEGAL_ADDRESS, nr_faults);
+	}
 }
 
 #define PRELUDE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -313,6 +482,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PRELUDE_TEST(only_our_image_is_loaded),
 		PRELUDE_TEST(gate_lets_a_range_run),
+		PRELUDE_TEST(gates_count_by_the_cluster),
+		PRELUDE_TEST(claims_go_and_report),
+		PRELUDE_TEST(code_says_who_waits),
 		PRELUDE_TEST(launch_goes_where_it_is_sent),
 		PRELUDE_TEST(replays_read_the_slot_again),
 		PRELUDE_TEST(unknown_entry_is_a_fault),
@@ -321,6 +493,7 @@ int main(void)
 		PRELUDE_TEST(unbound_bank_is_a_fault),
 		PRELUDE_TEST(slot_of_freed_memory_is_a_fault),
 		PRELUDE_TEST(claim_without_words_is_a_fault),
+		PRELUDE_TEST(claim_of_bad_addresses_is_a_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,8 +7,10 @@
 struct claim {
 	_Alignas(64) struct prelude_slot slot;
 	struct rig rig;
+	_Alignas(8) uint32_t header[PRELUDE_HEADER_BYTES / 4];
 	uint32_t word[20000];
-	uint32_t flag;
+	uint32_t epoch[2];
+	uint32_t report;
 	uint64_t end_ns;
 	uint64_t nr_left;
 	uint64_t nr_ran;
@@ -38,7 +40,7 @@ static int begin_block(void *user, const struct sim_grid *grid, const uint32_t i
 {
 	(void)user;
 	assert_int_equal(grid->slot_address, (uintptr_t)&claim.slot);
-	return prelude_runs(grid->program, &claim.slot, index[0]);
+	return prelude_runs(grid->program, &claim.slot, grid_prelude_block(grid, index));
 }
 
 static void open(const char *chip)
@@ -50,12 +52,13 @@ static void open(const char *chip)
 		.ops = {run_block, grid_over, rig_dropped, &claim.rig, begin_block, NULL},
 	});
 	assert_non_null(claim.rig.device);
-	claim.slot = (struct prelude_slot){.count = 20000,
-					   .state = (uintptr_t)claim.word,
-					   .flag = (uintptr_t)&claim.flag,
-					   .first = 2,
-					   .run = 2,
-					   .stride = 4};
+	claim.slot = (struct prelude_slot){
+		.count = 20000,
+		.state = (uintptr_t)claim.word,
+		.flag = {(uintptr_t)&claim.epoch[0], (uintptr_t)&claim.epoch[1]},
+		.first = 2,
+		.run = 2,
+		.report = (uintptr_t)&claim.report};
 }
 
 static void submit(const struct qmd_spec *spec, enum sim_program program, uint64_t cost_ns)
@@ -109,13 +112,13 @@ static void leavers_take_issue_time(void **state)
 	assert_in_range(time_of(64, SIM_PROGRAM_GATE, 20000), 12000, 12200);
 	assert_int_equal(claim.nr_left, 20000);
 	open("h100");
-	claim.flag = 1;
+	claim.epoch[1] = 1;
 	assert_in_range(time_of(1024, SIM_PROGRAM_CLAIM, 20000), 30000, 30400);
 	assert_int_equal(claim.nr_left, 20000);
 	assert_int_equal(claim.nr_ran, 0);
 }
 
-/* The flag stops what has not begun: the rest of the wave, then the leavers. */
+/* The epoch stops what has not begun: the rest of the wave, then the leavers. */
 static void launch_drains(void **state)
 {
 	const struct qmd_spec spec = rig_spec(20000);
@@ -124,7 +127,7 @@ static void launch_drains(void **state)
 	open("h100");
 	submit(&spec, SIM_PROGRAM_CLAIM, 20000);
 	(void)device_advance(claim.rig.device, 25000);
-	claim.flag = 1;
+	claim.epoch[0] = 1;
 	(void)device_advance(claim.rig.device, 1000000);
 	assert_int_equal(claim.rig.nr_over, 1);
 	assert_int_equal(claim.nr_ran, 2 * 132 * 32);
@@ -133,6 +136,46 @@ static void launch_drains(void **state)
 	assert_in_range(claim.end_ns, 2 * 20120 + 6931, 2 * 20120 + 7100);
 	assert_int_equal(claim.word[0], 2);
 	assert_int_equal(claim.word[19999], 3);
+	assert_int_equal(claim.report, 2);
+	device_free(claim.rig.device);
+}
+
+static void disarmed_launch_stays(void **state)
+{
+	const struct qmd_spec spec = rig_spec(20000);
+
+	(void)state;
+	open("h100");
+	submit(&spec, SIM_PROGRAM_CLAIM, 20000);
+	(void)device_advance(claim.rig.device, 25000);
+	claim.header[1] = 2;
+	claim.epoch[0] = 1;
+	(void)device_advance(claim.rig.device, 1000000);
+	assert_int_equal(claim.rig.nr_over, 1);
+	assert_int_equal(claim.nr_ran, 20000);
+	assert_int_equal(claim.report, 0);
+	device_free(claim.rig.device);
+}
+
+/* Clusters of four blocks, counted by the first: one word for each is used. */
+static void clusters_drain_whole(void **state)
+{
+	struct qmd_spec spec = rig_spec(20000);
+
+	(void)state;
+	spec.cluster[0] = 4;
+	open("h100");
+	submit(&spec, SIM_PROGRAM_CLAIM_CLUSTER, 20000);
+	(void)device_advance(claim.rig.device, 25000);
+	claim.epoch[0] = 1;
+	(void)device_advance(claim.rig.device, 10000000);
+	assert_int_equal(claim.rig.nr_over, 1);
+	assert_int_equal(device_check(claim.rig.device), 0);
+	assert_in_range(claim.nr_ran, 4, 19996);
+	assert_int_equal(claim.nr_ran % 4, 0);
+	assert_int_equal(claim.nr_left, 20000 - claim.nr_ran);
+	for (uint32_t i = 0; i < 20000; i++)
+		assert_int_equal(claim.word[i], i % 4 ? 0 : i < claim.nr_ran ? 2 : 3);
 	device_free(claim.rig.device);
 }
 
@@ -152,26 +195,6 @@ static void split_gang_hangs(void **state)
 	assert_int_equal(claim.nr_ran, 0);
 	assert_int_equal(device_check(claim.rig.device), 0);
 	device_free(claim.rig.device);
-}
-
-static void gang_is_claimed_as_one(void **state)
-{
-	struct qmd_spec spec = rig_spec(16);
-
-	(void)state;
-	spec.cooperative = 1;
-	for (uint32_t flag = 0; flag < 2; flag++) {
-		open("small");
-		claim.slot.stride = 0;
-		claim.flag = flag;
-		submit(&spec, SIM_PROGRAM_CLAIM, 1000);
-		(void)device_advance(claim.rig.device, 1000000);
-		assert_int_equal(claim.rig.nr_hung, 0);
-		assert_int_equal(claim.rig.nr_over, 1);
-		assert_int_equal(claim.nr_ran, flag ? 0 : 16);
-		assert_int_equal(device_check(claim.rig.device), 0);
-		device_free(claim.rig.device);
-	}
 }
 
 /* Of three grids, in the order of their ends. */
@@ -250,7 +273,8 @@ int main(void)
 		cmocka_unit_test(leavers_take_issue_time),
 		cmocka_unit_test(launch_drains),
 		cmocka_unit_test(split_gang_hangs),
-		cmocka_unit_test(gang_is_claimed_as_one),
+		cmocka_unit_test(disarmed_launch_stays),
+		cmocka_unit_test(clusters_drain_whole),
 		cmocka_unit_test(next_grid_overlaps_the_last_blocks),
 	};
 

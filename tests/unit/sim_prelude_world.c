@@ -2,8 +2,8 @@
 /*
  * The random works of sim_prelude_random.c: see the header.
  *
- * A case is a list of steps; each does one thing to one work (launch, raise or lower the flag) and lets
- * a random time pass. In the end the flags are lowered and what is left is launched; a work that is
+ * A case is a list of steps; each does one thing to one work (launch, raise an epoch, disarm) and lets
+ * a random time pass. In the end what is left is launched, and no epoch moves any more; a work that is
  * not complete after that is wrong, as is a grid that hangs.
  */
 #include "sim_prelude_world.h"
@@ -18,7 +18,7 @@
 #define MAX_BLOCKS    64u
 #define MAX_LAUNCHES  40u /* of a case */
 #define MAX_WORKS     3u
-#define NR_STEPS      40u
+#define NR_STEPS      60u
 #define MAX_ADVANCES  100000u
 #define PRELUDE_ENTRY 0x7f0000001000ull
 
@@ -29,8 +29,13 @@ struct launch {
 	uint32_t place; /* in its lane */
 	uint32_t number;
 	uint32_t lo, count;
+	uint32_t report; /* what the prelude writes */
+	uint32_t calm[2];
+	int never_goes; /* a helper that nobody tells to go */
+	int gave_up;    /* a block */
 	uint64_t nr_begun;
 	int is_over;
+	uint8_t is_decided[MAX_BLOCKS]; /* by flat block */
 	uint8_t leaves[MAX_BLOCKS / 8]; /* by order of placement: a remote case */
 	uint8_t is_runner[MAX_BLOCKS];  /* by flat block */
 };
@@ -46,15 +51,17 @@ struct work {
 	struct qmd_spec spec;
 	uint32_t nr_blocks;
 	uint64_t cost_ns;
-	uint32_t stride;
 	uint32_t first, number;
 	uint32_t next_lo; /* gate: first block of the next atom */
-	uint32_t flag;
+	uint32_t epoch[2];
 	unsigned int nr_live;
+	unsigned int nr_live_going; /* of them, those that may be told to go */
+	int stays_armed;            /* two of them were there at once, and one still is */
 	struct lane lane[2];
+	_Alignas(8) uint32_t header[PRELUDE_HEADER_BYTES / 4]; /* told, disarm */
 	uint32_t word[MAX_BLOCKS];
 	uint32_t owner[MAX_BLOCKS];    /* number of the launch that runs the block; 0: none */
-	uint32_t given_up[MAX_BLOCKS]; /* of the latest launch that left it because of the flag */
+	uint32_t given_up[MAX_BLOCKS]; /* of the latest launch that gave it up */
 	uint8_t nr_ran[MAX_BLOCKS];
 };
 
@@ -92,6 +99,22 @@ static uint32_t flat_of(const struct work *work, const uint32_t index[3])
 	return (index[2] * work->spec.grid[1] + index[1]) * work->spec.grid[0] + index[0];
 }
 
+/* The number a prelude knows the block by: the cluster's first. */
+static uint32_t unit_of(const struct work *work, const uint32_t index[3])
+{
+	const uint32_t *c = work->spec.cluster;
+
+	return flat_of(work, (const uint32_t[3]){index[0] - index[0] % c[0],
+						 index[1] - index[1] % c[1], index[2]});
+}
+
+static void index_of(const struct work *work, uint32_t block, uint32_t ret_index[3])
+{
+	ret_index[0] = block % work->spec.grid[0];
+	ret_index[1] = block / work->spec.grid[0] % work->spec.grid[1];
+	ret_index[2] = block / work->spec.grid[0] / work->spec.grid[1];
+}
+
 /* --- the model ------------------------------------------------------------------------------- */
 
 static void model_gate(struct world *world, const struct launch *launch, uint32_t block, int runs)
@@ -100,28 +123,60 @@ static void model_gate(struct world *world, const struct launch *launch, uint32_
 	       "a gate lets a block of another range run, or stops one of its own");
 }
 
-static void model_claim(struct world *world, const struct launch *launch, uint32_t block, int runs)
+static int epoch_has_moved(const struct launch *launch)
+{
+	return !launch->never_goes && (launch->work->epoch[0] != launch->calm[0] ||
+				       launch->work->epoch[1] != launch->calm[1]);
+}
+
+static int is_disarmed(const struct launch *launch)
+{
+	return launch->work->header[1] >= launch->number;
+}
+
+static void model_run(struct world *world, struct launch *launch, uint32_t unit)
 {
 	struct work *work = launch->work;
-	uint32_t unit = work->stride ? block : 0;
 	int is_mine = work->owner[unit] == launch->number;
 
-	if (runs) {
-		expect(world, !work->owner[unit] || is_mine, "a block has two owners");
-		expect(world, !work->flag || is_mine, "a block begins under the flag");
-		expect(world, work->given_up[unit] != launch->number,
-		       "given up, and run after all");
-		work->owner[unit] = launch->number;
-		return;
-	}
-	expect(world, !is_mine, "an owner leaves");
+	expect(world, !work->owner[unit] || is_mine, "a block has two owners");
+	expect(world, is_mine || !epoch_has_moved(launch) || is_disarmed(launch),
+	       "a block begins in a launch that is to go");
+	expect(world, is_mine || !launch->gave_up || is_disarmed(launch),
+	       "a launch that was told to go goes on");
+	expect(world, work->given_up[unit] != launch->number, "given up, and run after all");
+	world->counts->nr_held_back += epoch_has_moved(launch) && !is_mine;
+	work->owner[unit] = launch->number;
+}
+
+static void model_leave(struct world *world, struct launch *launch, uint32_t unit)
+{
+	struct work *work = launch->work;
+
+	expect(world, work->owner[unit] != launch->number, "an owner leaves");
 	if (work->owner[unit])
 		return;
-	if (work->flag) {
+	if (epoch_has_moved(launch) && !is_disarmed(launch)) {
 		work->given_up[unit] = launch->number;
+		launch->gave_up = 1;
 		world->counts->nr_given_up++;
 	}
 	expect(world, work->given_up[unit] == launch->number, "an open block is left");
+}
+
+static void model_claim(struct world *world, struct launch *launch, uint32_t unit, int runs)
+{
+	if (runs)
+		model_run(world, launch, unit);
+	else
+		model_leave(world, launch, unit);
+	expect(world, launch->report == (launch->gave_up ? launch->number : 0),
+	       "a report is not about what was given up");
+}
+
+static int is_gate(const struct work *work)
+{
+	return !program_is_claim(work->program);
 }
 
 /* --- callbacks ------------------------------------------------------------------------------- */
@@ -134,20 +189,31 @@ static void check_turn(struct world *world, const struct launch *launch)
 	       "a slot is read after its launch");
 }
 
+/* One warp of a block. */
+static int warp_decides(struct world *world, struct launch *launch, const uint32_t index[3])
+{
+	uint32_t unit = unit_of(launch->work, index);
+	int runs;
+
+	check_turn(world, launch);
+	runs = world->rule->runs(launch->work->program, &launch->slot,
+				 world->rule->by_block ? flat_of(launch->work, index) : unit);
+	if (is_gate(launch->work))
+		model_gate(world, launch, unit, runs);
+	else
+		model_claim(world, launch, unit, runs);
+	return runs;
+}
+
 static int decide(struct world *world, struct launch *launch, uint64_t order,
 		  const uint32_t index[3])
 {
 	uint32_t block = flat_of(launch->work, index);
-	int runs;
+	int runs = warp_decides(world, launch, index);
 
-	check_turn(world, launch);
-	runs = world->rule->runs(launch->work->program, &launch->slot, block);
-	if (launch->work->program == SIM_PROGRAM_GATE)
-		model_gate(world, launch, block, runs);
-	else
-		model_claim(world, launch, block, runs);
 	expect(world, order == launch->nr_begun, "blocks begin out of order");
 	launch->nr_begun++;
+	launch->is_decided[block] = 1;
 	launch->is_runner[block] = (uint8_t)runs;
 	world->counts->nr_left += !runs;
 	return runs;
@@ -160,6 +226,8 @@ static int begin_block(void *user, const struct sim_grid *grid, const uint32_t i
 	uint64_t order = grid->nr_placed;
 
 	expect(world, grid->slot_address == (uintptr_t)&launch->slot, "bank 6 leads elsewhere");
+	expect(world, grid_prelude_block(grid, index) == unit_of(launch->work, index),
+	       "a block has another number");
 	if (!world->is_remote)
 		return decide(world, launch, order, index);
 	/* Decided ahead already, as its neighbours were told to leave. */
@@ -190,6 +258,19 @@ static void run_block(void *user, const struct sim_grid *grid, const uint32_t in
 	work->nr_ran[block] = 1;
 }
 
+/* Blocks of a cluster must have decided as its first one has. */
+static void check_clusters(struct world *world, const struct launch *launch)
+{
+	const struct work *work = launch->work;
+	uint32_t index[3];
+
+	for (uint32_t block = 0; block < work->nr_blocks; block++) {
+		index_of(work, block, index);
+		expect(world, launch->is_runner[block] == launch->is_runner[unit_of(work, index)],
+		       "a cluster is split");
+	}
+}
+
 static void grid_over(void *user, const struct sim_grid *grid)
 {
 	struct world *world = user;
@@ -198,7 +279,11 @@ static void grid_over(void *user, const struct sim_grid *grid)
 	expect(world, !grid->hang_reason, "a grid hangs");
 	expect(world, launch->place == launch->lane->nr_over, "grids end out of order");
 	expect(world, grid->nr_done == launch->work->nr_blocks, "a grid ends early");
+	check_clusters(world, launch);
+	world->counts->nr_reports += launch->report != 0;
 	launch->is_over = 1;
+	launch->work->nr_live_going -= !launch->never_goes;
+	launch->work->stays_armed &= launch->work->nr_live_going > 0;
 	launch->lane->nr_over++;
 	launch->work->nr_live--;
 	memset(&launch->slot, 0xa5, sizeof(launch->slot));
@@ -222,7 +307,7 @@ static void random_mask(struct world *world, const struct work *work, uint32_t *
 			tpcset_add(&allowed, bits[i]);
 	}
 	/* Room for one cluster of four at least. */
-	if (tpcset_is_empty(&allowed) || work->spec.cluster[0] > 1) {
+	if (tpcset_is_empty(&allowed) || work->spec.cluster[0] * work->spec.cluster[1] > 1) {
 		tpcset_add(&allowed, 9);
 		tpcset_add(&allowed, 10);
 	}
@@ -247,27 +332,46 @@ static void submit(struct world *world, struct launch *launch)
 	       "a launch is refused");
 }
 
-static void launch_work(struct world *world, struct work *work, uint32_t count)
+static void fill_slot(struct launch *launch)
+{
+	static const uint32_t calm_epoch;
+	const struct work *work = launch->work;
+	uintptr_t epoch[2] = {(uintptr_t)&work->epoch[0], (uintptr_t)&work->epoch[1]};
+
+	if (launch->never_goes)
+		epoch[0] = epoch[1] = (uintptr_t)&calm_epoch;
+	launch->slot = (struct prelude_slot){
+		.lo = launch->lo,
+		.count = launch->count,
+		.entry = work->spec.entry,
+		.state = (uintptr_t)work->word,
+		.flag = {epoch[0], epoch[1]},
+		.calm = {launch->never_goes ? 0 : launch->calm[0],
+			 launch->never_goes ? 0 : launch->calm[1]},
+		.first = work->first,
+		.run = launch->number,
+		.report = (uintptr_t)&launch->report,
+	};
+}
+
+static void launch_work(struct world *world, struct work *work, uint32_t count, int never_goes)
 {
 	struct launch *launch = &world->launch[world->nr_launches++];
 
+	launch->never_goes = never_goes;
+	memcpy(launch->calm, work->epoch, sizeof(launch->calm));
 	launch->work = work;
 	launch->lane = &work->lane[next_random(world, 2)];
 	launch->place = launch->lane->nr_submitted++;
 	launch->number = work->number;
 	launch->lo = work->next_lo;
 	launch->count = count;
-	launch->slot = (struct prelude_slot){.lo = launch->lo,
-					     .count = launch->count,
-					     .entry = work->spec.entry,
-					     .state = (uintptr_t)work->word,
-					     .flag = (uintptr_t)&work->flag,
-					     .first = work->first,
-					     .run = launch->number,
-					     .stride = work->stride};
+	fill_slot(launch);
 	world->counts->nr_joined += work->nr_live > 0;
 	world->counts->nr_launches++;
 	work->nr_live++;
+	work->stays_armed |= !never_goes && work->nr_live_going;
+	work->nr_live_going += !never_goes;
 	work->number += 2;
 	work->next_lo += count;
 	submit(world, launch);
@@ -286,33 +390,43 @@ static int is_complete(const struct work *work)
 
 static void random_shape(struct world *world, struct qmd_spec *spec)
 {
-	static const uint32_t clusters[] = {1, 1, 1, 2, 4};
+	static const uint32_t clusters[][2] = {{1, 1}, {1, 1}, {2, 1}, {4, 1}, {2, 2}, {1, 2}};
 	static const uint32_t widths[] = {48, 12, 3}; /* never more than MAX_BLOCKS in all */
-	uint32_t cluster = clusters[next_random(world, 5)];
+	const uint32_t *cluster = clusters[next_random(world, 6)];
 	uint32_t dims = 1 + next_random(world, 3);
+
+	if (cluster[1] > 1 && dims == 1)
+		dims = 2;
 
 	*spec = (struct qmd_spec){.grid = {1, 1, 1},
 				  .block = {next_random(world, 3) ? 32 : 1024, 1, 1},
-				  .cluster = {cluster, 1, 1},
+				  .cluster = {cluster[0], cluster[1], 1},
 				  .registers = 32,
 				  .entry = 0x7f0000002000ull,
 				  .version = QMD_BUILD_VERSION};
-	spec->grid[0] = cluster * (1 + next_random(world, widths[dims - 1] / cluster + 1));
-	for (uint32_t i = 1; i < dims; i++)
-		spec->grid[i] = 1 + next_random(world, 3);
+	spec->grid[0] = cluster[0] * (1 + next_random(world, widths[dims - 1] / cluster[0] + 1));
+	if (dims > 1)
+		spec->grid[1] = cluster[1] * (1 + next_random(world, 4 - cluster[1]));
+	if (dims > 2)
+		spec->grid[2] = 1 + next_random(world, 3);
 }
 
 /* Another work on the same words. */
 static void work_begin(struct world *world, struct work *work)
 {
+	int has_clusters;
+
 	random_shape(world, &work->spec);
-	work->program = next_random(world, 3) ? SIM_PROGRAM_CLAIM : SIM_PROGRAM_GATE;
-	work->stride = next_random(world, 4) ? 4 : 0;
+	has_clusters = work->spec.cluster[0] * work->spec.cluster[1] > 1;
+	if (next_random(world, 3))
+		work->program = has_clusters ? SIM_PROGRAM_CLAIM_CLUSTER : SIM_PROGRAM_CLAIM;
+	else
+		work->program = has_clusters ? SIM_PROGRAM_GATE_CLUSTER : SIM_PROGRAM_GATE;
+	world->counts->nr_clusters += has_clusters;
 	work->nr_blocks = work->spec.grid[0] * work->spec.grid[1] * work->spec.grid[2];
 	work->cost_ns = 100 + next_random(world, 20000);
 	work->first = work->number;
 	work->next_lo = 0;
-	work->flag = 0;
 	memset(work->owner, 0, sizeof(work->owner));
 	memset(work->given_up, 0, sizeof(work->given_up));
 	memset(work->nr_ran, 0, sizeof(work->nr_ran));
@@ -338,6 +452,9 @@ static int world_open(struct world *world)
 			work->lane[j].queue = group ? device_queue_new_in(world->device, group, -j)
 						    : device_queue_new(world->device, -j);
 		work->number = 2 + 2 * next_random(world, 1000);
+		/* Their difference counts, also where they or their signs overflow. */
+		work->epoch[0] = (next_random(world, 4) << 30) - next_random(world, 4);
+		work->epoch[1] = (next_random(world, 4) << 30) - next_random(world, 4);
 		work_begin(world, work);
 	}
 	return 0;
@@ -351,14 +468,12 @@ static uint64_t look_ahead(struct world *world, struct launch *launch)
 	const struct work *work = launch->work;
 	uint32_t index[3] = {0, 0, 0};
 	/* Only where the order of placement is the flat one. */
-	if (work->spec.cluster[0] > 1)
+	if (work->spec.cluster[0] * work->spec.cluster[1] > 1)
 		return 0;
 	while (launch->nr_begun < work->nr_blocks) {
 		uint32_t block = (uint32_t)launch->nr_begun;
 
-		index[0] = block % work->spec.grid[0];
-		index[1] = block / work->spec.grid[0] % work->spec.grid[1];
-		index[2] = block / work->spec.grid[0] / work->spec.grid[1];
+		index_of(work, block, index);
 		if (!world->rule->would_leave(work->program, &launch->slot, block))
 			break;
 		expect(world, !decide(world, launch, block, index), "a block changed its mind");
@@ -381,9 +496,28 @@ static void tell_leavers(struct world *world)
 	}
 }
 
+/* Another warp of a block that was decided: it must agree. */
+static void late_warps(struct world *world)
+{
+	for (unsigned int i = 0; i < world->nr_launches; i++) {
+		struct launch *launch = &world->launch[i];
+		uint32_t block = next_random(world, launch->work->nr_blocks);
+		uint32_t index[3];
+
+		if (launch->is_over || !launch->is_decided[block])
+			continue;
+		index_of(launch->work, block, index);
+		world->counts->nr_warps++;
+		expect(world, warp_decides(world, launch, index) == launch->is_runner[block],
+		       "warps of a block disagree");
+	}
+}
+
 static void pass_time(struct world *world)
 {
 	uint64_t next_ns = device_next_event_ns(world->device);
+
+	late_warps(world);
 
 	if (next_random(world, 2) || next_ns == SIM_NEVER)
 		world->now_ns += next_random(world, 30000);
@@ -396,39 +530,52 @@ static void pass_time(struct world *world)
 		expect(world, !device_check(world->device), "an invariant is broken");
 }
 
+static int live_is_disarmed(const struct world *world, const struct work *work)
+{
+	for (unsigned int i = 0; i < world->nr_launches; i++) {
+		const struct launch *launch = &world->launch[i];
+
+		if (launch->work == work && !launch->is_over && is_disarmed(launch))
+			return 1;
+	}
+	return 0;
+}
+
 static void random_launch(struct world *world, struct work *work)
 {
 	uint32_t left = work->nr_blocks - work->next_lo;
 
 	if (world->nr_launches + MAX_WORKS >= MAX_LAUNCHES)
 		return;
-	if (work->program == SIM_PROGRAM_GATE && left)
-		launch_work(world, work, 1 + next_random(world, left));
+	if (is_gate(work) && left)
+		launch_work(world, work, 1 + next_random(world, left), 0);
 	/* The rule is for a kernel and its helper, no more. */
-	if (work->program == SIM_PROGRAM_CLAIM && work->nr_live < 2)
-		launch_work(world, work, 0);
+	if (!is_gate(work) && work->nr_live < 2)
+		launch_work(world, work, 0,
+			    work->nr_live &&
+				    (live_is_disarmed(world, work) || next_random(world, 2)));
 }
 
-/*
- * Of two launches that share one word for the grid and have both given it up, the one that did so
- * first could take it back for the blocks it has left, so the flag stays up until they are over.
- */
-static int flag_may_fall(const struct work *work)
+static void disarm(struct world *world, struct work *work)
 {
-	return work->stride || !work->nr_live;
+	/* See the header. */
+	if (work->stays_armed || work->number == work->first)
+		return;
+	work->header[1] = work->number - 2;
+	world->counts->nr_disarmed++;
 }
 
 static void random_step(struct world *world)
 {
 	struct work *work = &world->work[next_random(world, world->nr_works)];
 
-	switch (next_random(world, 4)) {
+	switch (next_random(world, 8)) {
 	case 0:
-		work->flag = next_random(world, 3) + 1;
-		break;
 	case 1:
-		if (flag_may_fall(work))
-			work->flag = 0;
+		work->epoch[next_random(world, 2)] += 1 + next_random(world, 3);
+		break;
+	case 2:
+		disarm(world, work);
 		break;
 	default:
 		random_launch(world, work);
@@ -436,7 +583,9 @@ static void random_step(struct world *world)
 	}
 	if (!work->nr_live && is_complete(work))
 		work_begin(world, work);
-	pass_time(world);
+	/* Some things happen before the device has looked at the ones before. */
+	if (next_random(world, 2))
+		pass_time(world);
 }
 
 static void wait_for(struct world *world, const struct work *work)
@@ -448,16 +597,17 @@ static void wait_for(struct world *world, const struct work *work)
 	expect(world, !work->nr_live, "a launch does not end");
 }
 
-/* Everything of a gate is launched, and a claim once more without a flag: now all blocks ran. */
+/* Everything of a gate is launched, and a claim once more in peace: now all blocks ran. */
 static void finish(struct world *world, struct work *work)
 {
-	if (flag_may_fall(work))
-		work->flag = 0;
+	const struct launch *last = &world->launch[world->nr_launches];
+
 	wait_for(world, work);
-	work->flag = 0;
-	if (!is_complete(work))
-		launch_work(world, work, work->nr_blocks - work->next_lo);
-	wait_for(world, work);
+	if (!is_complete(work)) {
+		launch_work(world, work, work->nr_blocks - work->next_lo, 0);
+		wait_for(world, work);
+		expect(world, !last->report, "a launch reports that was not told to go");
+	}
 	expect(world, is_complete(work), "blocks of a work never ran");
 }
 

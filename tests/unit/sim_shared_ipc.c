@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Device memory of one process in another: what is written is seen, handles that mean nothing are
- * refused, and a borrower's flag that its owner raises stops the borrower's kernel.
+ * refused, and an owner that raises its epoch stops the borrower's kernel, which reports.
  */
 #include "sim_shared.h"
 
@@ -18,7 +18,8 @@ enum {
 	EXPORTED,
 	OPENED,
 	FREED,
-	DONE
+	DONE,
+	LAUNCHED
 };
 
 /* Where the handle is handed over; no rows are written in these tests. */
@@ -128,7 +129,7 @@ static void test_memory_is_shared(void **state)
 	child_ends_well(first);
 }
 
-/* --- a flag ---------------------------------------------------------------------------------- */
+/* --- an epoch --------------------------------------------------------------------------------- */
 
 static struct {
 	struct prelude prelude;
@@ -158,6 +159,7 @@ static void *lookup(void *cookie, const char *symbol)
 
 #define NR_BLOCKS 40u
 #define BLOCK_NS  (300 * 1000000ull)
+#define CALM      UINT32_MAX /* it overflows when it moves */
 
 /* One launch of a kernel of 40 blocks on one SM and few slots: seconds, unless it is stopped. */
 static void borrower(unsigned int number)
@@ -165,23 +167,30 @@ static void borrower(unsigned int number)
 	struct driver_ops ops;
 	const char *missing;
 	struct guest guest;
-	CUdeviceptr words;
+	CUdeviceptr words, epoch;
 	void *host;
 
 	(void)number;
 	guest_open(&guest);
+	CHECK(flag_wait(EXPORTED, 1));
+	GOOD(cuIpcOpenMemHandle(&epoch, *handle_place(), CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
 	CHECK(!driver_ops_load(&ops, lookup, NULL, &missing));
 	CHECK(!tools_hook_subscribe(ops.export_table, on_event));
-	GOOD(cuMemAllocHost(&host, sizeof(*claim.slot)));
+	GOOD(cuMemAllocHost(&host, sizeof(*claim.slot) + sizeof(uint32_t)));
 	claim.slot = host;
 	GOOD(cuMemHostGetDevicePointer(&claim.slot_address, host, 0));
 	CHECK(!prelude_open(&ops, 9, 0, claim.slot, claim.slot_address, &claim.prelude));
-	GOOD(cuMemAlloc(&words, (NR_BLOCKS + 1) * 4));
-	GOOD(cuMemsetD32(words, 0, NR_BLOCKS + 1));
+	uint32_t *report = (uint32_t *)(claim.slot + 1);
+	*report = 0;
+	GOOD(cuMemAlloc(&words, (NR_BLOCKS + 2) * 4));
+	GOOD(cuMemsetD32(words, 0, NR_BLOCKS + 2));
 	GOOD(cuCtxSynchronize());
-	GOOD(cuIpcGetMemHandle(handle_place(), words));
-	*claim.slot = (struct prelude_slot){
-		.state = words + 4, .flag = words, .first = 2, .run = 2, .stride = 4};
+	*claim.slot = (struct prelude_slot){.state = words + PRELUDE_HEADER_BYTES,
+					    .flag = {epoch, epoch},
+					    .calm = {CALM, CALM},
+					    .first = 2,
+					    .run = 2,
+					    .report = claim.slot_address + sizeof(*claim.slot)};
 	claim.redirects = 1;
 	/* So much shared memory that an SM of the 16 holds one block: three waves. */
 	GOOD(cuFuncSetAttribute(guest.func, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
@@ -192,24 +201,29 @@ static void borrower(unsigned int number)
 	GOOD(cuLaunchKernel(guest.func, NR_BLOCKS, 1, 1, 32, 1, 1, 200 * 1024, guest.stream, params,
 			    NULL));
 	guest_settle();
-	flag_add(EXPORTED);
+	flag_add(LAUNCHED);
 	GOOD(cuStreamSynchronize(guest.stream));
 	for (unsigned int i = 0; i < NR_BLOCKS; i++)
-		CHECK(word_at(words, 1 + i) == (i < 16 ? 2 : 3));
+		CHECK(word_at(words, 2 + i) == (i < 16 ? 2 : 3));
+	CHECK(__atomic_load_n(report, __ATOMIC_RELAXED) == 2);
+	GOOD(cuIpcCloseMemHandle(epoch));
 }
 
 static void owner(unsigned int number)
 {
 	struct guest guest;
-	CUdeviceptr flag;
+	CUdeviceptr epoch;
 
 	(void)number;
 	guest_open(&guest);
-	CHECK(flag_wait(EXPORTED, 1));
-	GOOD(cuIpcOpenMemHandle(&flag, *handle_place(), CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
-	GOOD(cuStreamWriteValue32(guest.stream, flag, 1, 0));
+	GOOD(cuMemAlloc(&epoch, 4));
+	GOOD(cuMemsetD32(epoch, CALM, 1));
+	GOOD(cuCtxSynchronize());
+	GOOD(cuIpcGetMemHandle(handle_place(), epoch));
+	flag_add(EXPORTED);
+	CHECK(flag_wait(LAUNCHED, 1));
+	GOOD(cuStreamWriteValue32(guest.stream, epoch, CALM + 1, 0));
 	GOOD(cuStreamSynchronize(guest.stream));
-	GOOD(cuIpcCloseMemHandle(flag));
 }
 
 static void test_owner_stops_borrower(void **state)

@@ -66,5 +66,12 @@ const void *prelude_image(int cc_major, int cc_minor, size_t *ret_bytes)
 
 const char *prelude_name(enum prelude_kind kind)
 {
-	return kind == PRELUDE_GATE ? "lithos_gate" : "lithos_claim";
+	static const char *const names[PRELUDE_NR] = {
+		[PRELUDE_GATE] = "lithos_gate",
+		[PRELUDE_CLAIM] = "lithos_claim",
+		[PRELUDE_GATE_CLUSTER] = "lithos_gate_cluster",
+		[PRELUDE_CLAIM_CLUSTER] = "lithos_claim_cluster",
+	};
+
+	return (unsigned int)kind < PRELUDE_NR ? names[kind] : "";
 }

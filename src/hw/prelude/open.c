@@ -3,13 +3,15 @@
  * Loading the preludes into a context, and learning where they lie.
  *
  * No driver call tells the address of a kernel's code. The descriptor of a launch does: each
- * prelude is launched once as a kernel of its own, with bank 6 bound to a slot that makes it leave,
- * and the hook reads PROGRAM_ADDRESS. The gate leaves because its range is empty; the claim because
- * the flag is up, and the word it then leaves behind proves that it read slot, flag and word: an
- * image that does not work on a device is found out here, before any kernel of the program goes
- * through it.
+ * prelude is launched once as a kernel of its own, of one block, with bank 6 bound to a slot that
+ * makes it leave, and the hook reads PROGRAM_ADDRESS. A gate leaves because its range is empty; a
+ * claim because its second epoch has moved. The word, the header and the report that a claim leaves
+ * behind prove that it read all of its slot: an image that does not work on a device is found out
+ * here, before any kernel of the program goes through it. The reader copies two words that are known.
  *
- * Tested by tests/programs/prelude.c on hardware, and tests/integration on the simulated GPU.
+ * What is not tried here is the jump into a kernel.
+ *
+ * Tested by tests/programs/preludes.c on hardware, and tests/integration on the simulated GPU.
  */
 #include "hw/prelude/prelude.h"
 
@@ -21,12 +23,29 @@
 #include "hw/qmd_allow.h"
 #include "hw/tools_hook.h"
 
-#define TRY_NUMBER 2u /* of the claim's trial launch */
+/*
+ * The words of the trials. A claim finds `calm` in its first epoch, and one more in the second. The
+ * report goes into the slot, where only gates look.
+ */
+enum {
+	AT_TOLD,
+	AT_DISARM,
+	AT_STATE,
+	AT_COPY = AT_STATE + 2, /* [4], what the reader copies of the words before */
+	AT_EPOCH = AT_COPY + 4, /* [2] */
+	NR_WORDS = AT_EPOCH + 2
+};
+
+#define CALM 5u
+
+/* The first compute capability with clusters. */
+#define PRELUDE_CLUSTER_MAJOR 9
+#define PRELUDE_READER_NAME   "lithos_reader"
 
 /* What the calling thread's next launch is: NULL, or a trial of ours. */
 struct trial {
-	uint64_t slot_address;
-	uint64_t entry; /* out: PROGRAM_ADDRESS */
+	uint64_t slot_address; /* 0: the launch is left as it is */
+	uint64_t entry;        /* out: PROGRAM_ADDRESS */
 	int cc_major;
 	int error;
 };
@@ -39,6 +58,8 @@ static int trial_edit(struct trial *trial, void *qmd)
 	struct qmd_grid grid;
 	int r;
 
+	if (!trial->slot_address)
+		return 0;
 	if (!layout || !qmd_may_use(layout))
 		return -ENOTSUP;
 	r = qmd_decode_grid(layout, qmd, &grid);
@@ -57,81 +78,131 @@ int prelude_hook(const struct qmd_event *event)
 	return 1;
 }
 
-/* Launches one prelude as a kernel; the address of its code, or 0. */
-static int trial_launch(const struct driver_ops *ops, CUfunction func, CUstream stream,
-			struct trial *trial)
-{
-	CUresult err;
-
-	trial->error = -ENOTSUP; /* unless the hook is called */
-	current_trial = trial;
-	err = ops->launch(func, 1, 1, 1, 32, 1, 1, 0, stream, NULL, NULL);
-	current_trial = NULL;
-	if (err || ops->stream_synchronize(stream))
-		return -EIO;
-	return trial->error;
-}
-
-/* The words of the claim's trial: word 0 is the state, word 1 the flag, which is up. */
-static int words_prepare(const struct driver_ops *ops, CUdeviceptr words, CUstream stream)
-{
-	return ops->memset_d32_async(words, 0, 1, stream) ||
-			       ops->memset_d32_async(words + 4, 1, 1, stream)
-		       ? -EIO
-		       : 0;
-}
-
-static int words_check(const struct driver_ops *ops, CUdeviceptr words, CUstream stream)
-{
-	uint32_t seen[2] = {0, 0};
-
-	if (ops->memcpy_dtoh_async(seen, words, sizeof(seen), stream) ||
-	    ops->stream_synchronize(stream))
-		return -EIO;
-	return seen[0] == TRY_NUMBER + 1 && seen[1] == 1 ? 0 : -EIO;
-}
-
 struct opening {
 	const struct driver_ops *ops;
 	CUmodule module;
 	CUstream stream;
 	CUdeviceptr words;
 	struct prelude_slot *slot;
-	struct trial trial;
+	uint64_t slot_address;
+	int cc_major;
 };
 
-static int opening_try(struct opening *o, enum prelude_kind kind, struct prelude *prelude)
+/* Launches one block of a warp and waits for it. */
+static int trial_launch(const struct opening *o, CUfunction func, void **params,
+			struct trial *trial)
 {
+	CUresult err;
+
+	trial->cc_major = o->cc_major;
+	trial->error = -ENOTSUP; /* unless the hook is called */
+	current_trial = trial;
+	err = o->ops->launch(func, 1, 1, 1, 32, 1, 1, 0, o->stream, params, NULL);
+	current_trial = NULL;
+	if (err || o->ops->stream_synchronize(o->stream))
+		return -EIO;
+	return trial->error;
+}
+
+static int words_write(const struct opening *o)
+{
+	CUdeviceptr epoch = o->words + (uint64_t)AT_EPOCH * 4;
+
+	return o->ops->memset_d32_async(o->words, 0, NR_WORDS, o->stream) ||
+			       o->ops->memset_d32_async(epoch, CALM, 1, o->stream) ||
+			       o->ops->memset_d32_async(epoch + 4, CALM + 1, 1, o->stream)
+		       ? -EIO
+		       : 0;
+}
+
+static int words_read(const struct opening *o, uint32_t ret_seen[NR_WORDS])
+{
+	return o->ops->memcpy_dtoh_async(ret_seen, o->words, NR_WORDS * sizeof(uint32_t),
+					 o->stream) ||
+			       o->ops->stream_synchronize(o->stream)
+		       ? -EIO
+		       : 0;
+}
+
+/* Each claim has a number of its own, so that it must have written what is found. */
+static struct prelude_slot trial_slot(const struct opening *o, enum prelude_kind kind)
+{
+	uint64_t epoch = o->words + (uint64_t)AT_EPOCH * 4;
+
+	return (struct prelude_slot){.state = o->words + (uint64_t)AT_STATE * 4,
+				     .flag = {epoch, epoch + 4},
+				     .calm = {CALM, CALM},
+				     .first = 2 + 2 * kind,
+				     .run = 2 + 2 * kind,
+				     .report = o->slot_address + offsetof(struct prelude_slot, lo)};
+}
+
+static int claim_check(const struct opening *o, uint32_t run)
+{
+	uint32_t reported = __atomic_load_n(&o->slot->lo, __ATOMIC_ACQUIRE);
+	uint32_t seen[NR_WORDS] = {0};
+	int r = words_read(o, seen);
+
+	if (r < 0)
+		return r;
+	return seen[AT_STATE] == run + 1 && !seen[AT_STATE + 1] && seen[AT_TOLD] == run &&
+			       !seen[AT_DISARM] && reported == run && seen[AT_EPOCH] == CALM
+		       ? 0
+		       : -EIO;
+}
+
+static int opening_try(const struct opening *o, enum prelude_kind kind, struct prelude *prelude)
+{
+	struct trial trial = {.slot_address = o->slot_address};
 	CUfunction func = NULL;
 	int r;
 
 	if (o->ops->module_function(&func, o->module, prelude_name(kind)))
 		return -EIO;
-	*o->slot = (struct prelude_slot){
-		.state = o->words, .flag = o->words + 4, .first = TRY_NUMBER, .run = TRY_NUMBER};
-	r = trial_launch(o->ops, func, o->stream, &o->trial);
-	prelude->entry[kind] = o->trial.entry;
-	return r;
+	*o->slot = trial_slot(o, kind);
+	r = trial_launch(o, func, NULL, &trial);
+	if (r < 0)
+		return r;
+	prelude->entry[kind] = trial.entry;
+	return kind == PRELUDE_CLAIM || kind == PRELUDE_CLAIM_CLUSTER ? claim_check(o, o->slot->run)
+								      : 0;
 }
 
-static int opening_run(struct opening *o, struct prelude *prelude)
+/* After a claim: of the words it left, two times eight bytes are copied. */
+static int reader_try(const struct opening *o, struct prelude *prelude)
 {
-	int r = words_prepare(o->ops, o->words, o->stream);
+	uint64_t from = o->words, to = o->words + (uint64_t)AT_COPY * 4;
+	uint32_t nr_words = 2, seen[NR_WORDS] = {0};
+	void *params[] = {&from, &to, &nr_words};
+	struct trial trial = {0};
+	int r;
 
+	if (o->ops->module_function(&prelude->reader, o->module, PRELUDE_READER_NAME))
+		return -EIO;
+	r = trial_launch(o, prelude->reader, params, &trial);
 	if (r == 0)
-		r = opening_try(o, PRELUDE_GATE, prelude);
-	if (r == 0)
-		r = opening_try(o, PRELUDE_CLAIM, prelude);
-	return r == 0 ? words_check(o->ops, o->words, o->stream) : r;
+		r = words_read(o, seen);
+	if (r < 0)
+		return r;
+	return seen[AT_TOLD] && !memcmp(&seen[AT_COPY], seen, AT_COPY * sizeof(seen[0])) ? 0 : -EIO;
+}
+
+static int opening_run(const struct opening *o, struct prelude *prelude)
+{
+	int nr_kinds = o->cc_major < PRELUDE_CLUSTER_MAJOR ? PRELUDE_GATE_CLUSTER : PRELUDE_NR;
+	int r = words_write(o);
+
+	for (int kind = 0; r == 0 && kind < nr_kinds; kind++)
+		r = opening_try(o, (enum prelude_kind)kind, prelude);
+	return r == 0 ? reader_try(o, prelude) : r;
 }
 
 int prelude_open(const struct driver_ops *ops, int cc_major, int cc_minor,
 		 struct prelude_slot *slot, uint64_t slot_address, struct prelude *ret_prelude)
 {
-	struct opening o = {.ops = ops,
-			    .slot = slot,
-			    .trial = {.slot_address = slot_address, .cc_major = cc_major}};
-	struct prelude prelude = {{0}};
+	struct opening o = {
+		.ops = ops, .slot = slot, .slot_address = slot_address, .cc_major = cc_major};
+	struct prelude prelude = {{0}, NULL};
 	size_t bytes = 0;
 	const void *image = prelude_image(cc_major, cc_minor, &bytes);
 	int r = -EIO;
@@ -141,7 +212,7 @@ int prelude_open(const struct driver_ops *ops, int cc_major, int cc_minor,
 	if (ops->module_load(&o.module, image))
 		return -EIO;
 	if (!ops->stream_create(&o.stream, CU_STREAM_NON_BLOCKING) &&
-	    !ops->mem_alloc(&o.words, 2 * sizeof(uint32_t)))
+	    !ops->mem_alloc(&o.words, NR_WORDS * sizeof(uint32_t)))
 		r = opening_run(&o, &prelude);
 	if (o.words)
 		(void)ops->mem_free(o.words);

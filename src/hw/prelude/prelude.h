@@ -8,11 +8,21 @@
  *   slot      64 bytes in constant bank 6 that tell a prelude what to do. One a launch; it must
  *             stay as it is until the launch has completed.
  *   gate      only blocks of a range run
- *   claim     every block, or the grid as a whole, decides once whether it runs: see the words
- *   word      what a claim leaves behind: 2k = launch number 2k runs it, 2k + 1 = launch 2k gave
- *             it up. Numbers grow for the life of the words. With one word for the grid, the flag
- *             must not fall while a launch that may have given up is on the device: when its helper
- *             gives up after it, its later blocks would take the grid that its earlier ones left.
+ *   claim     every block, or every cluster, decides once whether it runs: see the words
+ *   work      all claimed launches of one kernel launch of the program; they share the words
+ *   word      what a claim leaves behind, one a block: 2k = launch number 2k runs it, 2k + 1 = launch
+ *             2k gave it up. Numbers grow for the life of the words. The word of a cluster is
+ *             that of its first block.
+ *   epoch     a word in device memory that only grows; a launch is told to go when it has moved
+ *             past the value `calm` that the launch was given: (int32_t)(word - calm) > 0
+ *   header    two words before the first word: at -4 `disarm`, a launch number: launches up to it
+ *             are not told to go any more; at -8 `told`, the last launch that reported
+ *   report    host memory: the launch stores its number there once it has given a block up, before
+ *             its completion record is written
+ *
+ * Of two launches of a work that are on the device at once, one at most may be told to go, or neither
+ * may be disarmed: the later launch's mark on a word replaces the earlier one's, and warps of the block
+ * that come after the disarming would decide anew.
  *
  * Costs (measured on H100, shared/facts): a block that leaves takes 0.6 ns of the grid; the gate
  * adds 0.1 % to blocks of 50 us, 0.5 % at 10 us, 2.5 % at 2 us; the claim 0.2, 1.2 and 6 %.
@@ -23,40 +33,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cuda.h>
+
 struct driver_ops;
 struct qmd_layout;
 
-#define PRELUDE_BANK       6u  /* no kernel seen uses it; one that does is left alone */
-#define PRELUDE_REGISTERS  16u /* a thread needs at least so many; the code uses 10 */
-#define PRELUDE_SLOT_BYTES 64u
+#define PRELUDE_BANK         6u  /* no kernel seen uses it; one that does is left alone */
+#define PRELUDE_REGISTERS    24u /* a thread needs at least so many */
+#define PRELUDE_SLOT_BYTES   64u
+#define PRELUDE_HEADER_BYTES 8u /* before the words */
 
 struct prelude_slot {
-	uint32_t lo;     /* gate: first block of the range */
-	uint32_t count;  /* gate: blocks in it */
-	uint64_t entry;  /* the kernel's entry point */
-	uint64_t state;  /* claim: device address of the words */
-	uint64_t flag;   /* claim: device address; not 0 = blocks that have not begun leave */
-	uint32_t first;  /* claim: number of the first launch of this work */
-	uint32_t run;    /* claim: number of this launch, even, at least `first` */
-	uint32_t stride; /* claim: 4 = a word a block, 0 = one word for the grid */
-	uint32_t reserved[5];
+	uint32_t lo;      /* gate: first block of the range; a cluster counts by its first block */
+	uint32_t count;   /* gate: blocks in it */
+	uint64_t entry;   /* the kernel's entry point */
+	uint64_t state;   /* claim: device address of the words, 8-byte aligned */
+	uint64_t flag[2]; /* claim: device addresses of epochs; both valid, may be the same */
+	uint32_t calm[2]; /* claim: their values at the launch */
+	uint32_t first;   /* claim: number of the first launch of this work */
+	uint32_t run;     /* claim: number of this launch, even, at least `first` */
+	uint64_t report;  /* claim: device address of a word of host memory */
 };
 
 _Static_assert(sizeof(struct prelude_slot) == PRELUDE_SLOT_BYTES, "layout");
 _Static_assert(offsetof(struct prelude_slot, entry) == 8, "prelude.ptx");
 _Static_assert(offsetof(struct prelude_slot, flag) == 24, "prelude.ptx");
-_Static_assert(offsetof(struct prelude_slot, first) == 32, "prelude.ptx");
-_Static_assert(offsetof(struct prelude_slot, stride) == 40, "prelude.ptx");
+_Static_assert(offsetof(struct prelude_slot, calm) == 40, "prelude.ptx");
+_Static_assert(offsetof(struct prelude_slot, first) == 48, "prelude.ptx");
+_Static_assert(offsetof(struct prelude_slot, report) == 56, "prelude.ptx");
 
 enum prelude_kind {
 	PRELUDE_GATE,
 	PRELUDE_CLAIM,
+	PRELUDE_GATE_CLUSTER, /* for descriptors of cluster grids; entry 0 where there are none */
+	PRELUDE_CLAIM_CLUSTER,
 	PRELUDE_NR
 };
 
 /* Where the preludes lie in one context. */
 struct prelude {
 	uint64_t entry[PRELUDE_NR];
+	/* An ordinary kernel: (const uint64_t *from, uint64_t *to, uint32_t nr_words), one block of any
+	 * size copies; reads machine code too, which copies of the driver refuse. */
+	CUfunction reader;
 };
 
 /* The image for a compute capability, an ELF file; NULL when there is none. */

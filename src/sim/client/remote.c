@@ -298,7 +298,7 @@ static uint32_t program_flag(enum sim_program program)
 {
 	if (program == SIM_PROGRAM_KERNEL)
 		return 0;
-	return program == SIM_PROGRAM_CLAIM ? PROTO_GRID_CLAIMED : PROTO_GRID_GATED;
+	return program_is_claim(program) ? PROTO_GRID_CLAIMED : PROTO_GRID_GATED;
 }
 
 int remote_submit(struct remote *remote, struct remote_queue *queue,

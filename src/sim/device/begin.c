@@ -4,8 +4,9 @@
  *
  * Problem: what runs before a kernel is machine code on hardware, and there is none here. Idea: the
  * rule that tools/prelude/prelude.ptx has in instructions, in C, instruction by instruction where
- * another processor may look: the word is read before the flag, and both swaps are swaps. One
- * decision a block stands for those of its warps, which agree.
+ * another processor may look: the word is read before the epochs and these before `disarm`, both
+ * swaps are swaps, and the report comes after them. One decision a block stands for those of its
+ * warps, which agree.
  *
  * Another launch of the work, in this process or another one, may decide the same word at any time;
  * the words are the only thing shared, so the order of accesses is relaxed, as it is on the device.
@@ -38,32 +39,57 @@ static int swap(uint32_t *at, uint32_t *word, uint32_t mine)
 	return 1;
 }
 
+static uint32_t load(uint64_t address)
+{
+	return __atomic_load_n((const uint32_t *)address, __ATOMIC_RELAXED);
+}
+
+static int is_to_go(const struct prelude_slot *slot)
+{
+	int32_t moved[2] = {(int32_t)(load(slot->flag[0]) - slot->calm[0]),
+			    (int32_t)(load(slot->flag[1]) - slot->calm[1])};
+
+	return (moved[0] > 0 || moved[1] > 0) && load(slot->state - 4) < slot->run;
+}
+
+/* The first block that is given up says so; a second launch of the work may make it say so again. */
+static void report(const struct prelude_slot *slot)
+{
+	if (load(slot->state - 8) == slot->run)
+		return;
+	__atomic_store_n((uint32_t *)(slot->state - 8), slot->run, __ATOMIC_RELAXED);
+	__atomic_store_n((uint32_t *)slot->report, slot->run, __ATOMIC_RELAXED);
+}
+
 static int claim_runs(const struct prelude_slot *slot, uint32_t block)
 {
-	uint32_t *at = (uint32_t *)(slot->state + (uint64_t)block * slot->stride);
+	uint32_t *at = (uint32_t *)(slot->state + (uint64_t)block * sizeof(uint32_t));
 	uint32_t word = __atomic_load_n(at, __ATOMIC_RELAXED);
-	uint32_t flag = __atomic_load_n((uint32_t *)slot->flag, __ATOMIC_RELAXED);
-	uint32_t mine = flag ? slot->run + 1 : slot->run;
+	uint32_t mine = is_to_go(slot) ? slot->run + 1 : slot->run;
 
 	/* The other launch of this work may give the block up between the load and the swap. */
 	if (is_open(slot, word) && !swap(at, &word, mine) && word & 1 && is_open(slot, word))
 		(void)swap(at, &word, mine);
+	if (word == slot->run + 1)
+		report(slot);
 	return word == slot->run;
 }
 
 static int claim_would_leave(const struct prelude_slot *slot, uint32_t block)
 {
-	uint32_t *at = (uint32_t *)(slot->state + (uint64_t)block * slot->stride);
-	uint32_t word = __atomic_load_n(at, __ATOMIC_RELAXED);
+	uint32_t word = load(slot->state + (uint64_t)block * sizeof(uint32_t));
 
-	if (!is_open(slot, word))
-		return word != slot->run;
-	return __atomic_load_n((uint32_t *)slot->flag, __ATOMIC_RELAXED) != 0;
+	return is_open(slot, word) ? is_to_go(slot) : word != slot->run;
+}
+
+int program_is_claim(enum sim_program program)
+{
+	return program == SIM_PROGRAM_CLAIM || program == SIM_PROGRAM_CLAIM_CLUSTER;
 }
 
 int prelude_would_leave(enum sim_program program, const struct prelude_slot *slot, uint32_t block)
 {
-	if (program == SIM_PROGRAM_CLAIM)
+	if (program_is_claim(program))
 		return claim_would_leave(slot, block);
 	return !prelude_runs(program, slot, block);
 }
@@ -74,8 +100,10 @@ int prelude_runs(enum sim_program program, const struct prelude_slot *slot, uint
 	case SIM_PROGRAM_KERNEL:
 		return 1;
 	case SIM_PROGRAM_GATE:
+	case SIM_PROGRAM_GATE_CLUSTER:
 		return gate_runs(slot, block);
 	case SIM_PROGRAM_CLAIM:
+	case SIM_PROGRAM_CLAIM_CLUSTER:
 		return claim_runs(slot, block);
 	case SIM_PROGRAM_NONE:
 	default:

@@ -66,9 +66,9 @@ static void decode_extent(const struct sim_device *device, struct sim_grid *grid
 
 static uint64_t prelude_ns(enum sim_program program)
 {
-	return program == SIM_PROGRAM_GATE    ? SIM_GATE_NS
-	       : program == SIM_PROGRAM_CLAIM ? SIM_CLAIM_NS
-					      : 0;
+	if (program == SIM_PROGRAM_KERNEL || program == SIM_PROGRAM_NONE)
+		return 0;
+	return program_is_claim(program) ? SIM_CLAIM_NS : SIM_GATE_NS;
 }
 
 static uint64_t bank_field(const struct sim_device *device, const void *qmd, enum qmd_field name)
@@ -136,6 +136,17 @@ void grid_block_index(const struct sim_grid *grid, uint64_t n, uint32_t ret_inde
 	ret_index[0] = (uint32_t)(outer % width) * c[0] + inner % c[0];
 	ret_index[1] = (uint32_t)(outer / width % height) * c[1] + inner / c[0] % c[1];
 	ret_index[2] = (uint32_t)(outer / width / height) * c[2] + inner / c[0] / c[1];
+}
+
+uint32_t grid_prelude_block(const struct sim_grid *grid, const uint32_t index[3])
+{
+	int by_cluster = grid->program == SIM_PROGRAM_GATE_CLUSTER ||
+			 grid->program == SIM_PROGRAM_CLAIM_CLUSTER;
+	uint32_t at[3];
+
+	for (int i = 0; i < 3; i++)
+		at[i] = index[i] - (by_cluster ? index[i] % grid->cluster[i] : 0);
+	return (at[2] * grid->grid_dim[1] + at[1]) * grid->grid_dim[0] + at[0];
 }
 
 /* Blocks of this grid that an idle device holds at once; 0 also when no cluster fits. */

@@ -48,6 +48,8 @@ enum sim_program {
 	SIM_PROGRAM_KERNEL,
 	SIM_PROGRAM_GATE,
 	SIM_PROGRAM_CLAIM,
+	SIM_PROGRAM_GATE_CLUSTER, /* by the cluster's first block */
+	SIM_PROGRAM_CLAIM_CLUSTER,
 	SIM_PROGRAM_NONE, /* nothing is there */
 };
 
@@ -181,9 +183,15 @@ void device_blocks_leave(struct sim_device *device, struct sim_queue *queue,
 
 struct prelude_slot;
 
+int program_is_claim(enum sim_program program);
 /*
- * The rule of a gate or a claim, for a block by its flat number in gridDim. 1: it runs. Reads and
- * swaps the words and reads the flag of a claim at the addresses in the slot.
+ * The number a prelude knows a block by: its flat one in gridDim, in 32 bits, or that of the first
+ * block of its cluster.
+ */
+uint32_t grid_prelude_block(const struct sim_grid *grid, const uint32_t index[3]);
+/*
+ * The rule of a gate or a claim, for a block by that number. 1: it runs. Of a claim, reads the epochs,
+ * swaps the words and writes the report, at the addresses in the slot.
  */
 int prelude_runs(enum sim_program program, const struct prelude_slot *slot, uint32_t block);
 /* 1: it would leave now. Only reads. */

@@ -148,6 +148,13 @@ static void run_memset_2d(const struct sim_kernel_block *block)
 	}
 }
 
+/* lithos_reader(u64 from, u64 to, u32 n): n words of 8 bytes (hw/prelude/prelude.h) */
+static void run_reader(const struct sim_kernel_block *block)
+{
+	memcpy((void *)read_u64(block->launch, 8), (const void *)read_u64(block->launch, 0),
+	       (size_t)read_u32(block->launch, 16) * 8);
+}
+
 /* clang-format off */
 const struct sim_kernel builtin_kernels[] = {
 	{"lk_null",            NULL,        cost_null,        0,                       0},
@@ -160,6 +167,7 @@ const struct sim_kernel builtin_kernels[] = {
 	{"lk_stamp",           run_stamp,   cost_from_params, 0,                       16},
 	{"lithos_probe_seen",  run_seen,    cost_from_params, 0,                       16},
 	{"lithos_probe_where", run_where,   cost_from_params, 0,                       16},
+	{"lithos_reader",      run_reader,  NULL,             0,                       20},
 	{"lithos_sim_memset_2d", run_memset_2d, NULL,         0,                       36},
 	{NULL,                 NULL,        NULL,             0,                       0},
 };

@@ -6,9 +6,10 @@
  * every function has an address of its own that no other ever gets, so the descriptor's
  * PROGRAM_ADDRESS names a function of the context, or nothing. The image of the preludes is the one
  * ELF file that is accepted: it is compared byte by byte with the one lithos carries, and stands for
- * two functions without code, whose rule is C (sim/device/begin.c).
+ * functions whose rule is C (sim/device/begin.c), and for the reader, whose body is that of a builtin
+ * kernel.
  *
- * A block of such a launch reads the slot, the words and the flag when it begins; on hardware the slot
+ * A block of such a launch reads the slot, the words and the epochs when it begins; on hardware the slot
  * comes through a cache, so a slot that changes under a running launch is a mistake that shows here
  * at once. A jump to where no kernel of the context lies, and an address that no allocation holds,
  * end the context as a fault of the GPU does: every later call answers the error, and what is
@@ -40,20 +41,35 @@ int code_is_prelude_image(const void *image)
 	return ours && i == n;
 }
 
+static enum sim_program program_of(const char *name)
+{
+	static const enum sim_program programs[PRELUDE_NR] = {
+		[PRELUDE_GATE] = SIM_PROGRAM_GATE,
+		[PRELUDE_CLAIM] = SIM_PROGRAM_CLAIM,
+		[PRELUDE_GATE_CLUSTER] = SIM_PROGRAM_GATE_CLUSTER,
+		[PRELUDE_CLAIM_CLUSTER] = SIM_PROGRAM_CLAIM_CLUSTER,
+	};
+
+	for (int kind = 0; kind < PRELUDE_NR; kind++) {
+		if (!strcmp(name, prelude_name((enum prelude_kind)kind)))
+			return programs[kind];
+	}
+	return SIM_PROGRAM_KERNEL;
+}
+
 CUresult code_prelude_module_locked(struct CUctx_st *ctx, struct CUmod_st **ret_module)
 {
 	static const char text[] = ".version 7.0\n.target sm_90\n.address_size 64\n"
 				   ".visible .entry lithos_gate()\n{\n\tret;\n}\n"
-				   ".visible .entry lithos_claim()\n{\n\tret;\n}\n";
+				   ".visible .entry lithos_claim()\n{\n\tret;\n}\n"
+				   ".visible .entry lithos_gate_cluster()\n{\n\tret;\n}\n"
+				   ".visible .entry lithos_claim_cluster()\n{\n\tret;\n}\n"
+				   ".visible .entry lithos_reader(.param .u64 from, .param .u64 to,"
+				   " .param .u32 nr_words)\n{\n\tret;\n}\n";
 	CUresult r = module_new_locked(ctx, text, ret_module);
 
-	for (size_t i = 0; !r && i < (*ret_module)->ptx.nr_entries; i++) {
-		struct CUfunc_st *func = &(*ret_module)->funcs[i];
-
-		func->program = !strcmp(func->entry->name, prelude_name(PRELUDE_GATE))
-					? SIM_PROGRAM_GATE
-					: SIM_PROGRAM_CLAIM;
-	}
+	for (size_t i = 0; !r && i < (*ret_module)->ptx.nr_entries; i++)
+		(*ret_module)->funcs[i].program = program_of((*ret_module)->funcs[i].entry->name);
 	return r;
 }
 
@@ -129,18 +145,17 @@ static int jump(struct launch_cookie *cookie, uint64_t entry)
 	return 1;
 }
 
-static int can_read_words(const struct prelude_slot *slot, uint32_t block)
+static int is_word(uint64_t address)
 {
-	uint64_t word = slot->state + (uint64_t)block * slot->stride;
-
-	return word % 4 == 0 && slot->flag % 4 == 0 && !memory_check_locked(word, 4) &&
-	       !memory_check_locked(slot->flag, 4);
+	return address % 4 == 0 && !memory_check_locked(address, 4);
 }
 
-/* As the preludes compute it: %ctaid in %nctaid, in 32 bits. */
-static uint32_t flat_block(const struct sim_grid *grid, const uint32_t index[3])
+/* The header is looked at although only blocks that leave need it, and the report as well. */
+static int can_read_words(const struct prelude_slot *slot, uint32_t block)
 {
-	return (index[2] * grid->grid_dim[1] + index[1]) * grid->grid_dim[0] + index[0];
+	return is_word(slot->state + (uint64_t)block * 4) && is_word(slot->state - 4) &&
+	       is_word(slot->state - 8) && is_word(slot->flag[0]) && is_word(slot->flag[1]) &&
+	       is_word(slot->report);
 }
 
 /* 0, or why the launch ends the context here. */
@@ -155,7 +170,7 @@ static CUresult slot_read(const struct sim_grid *grid, uint32_t block,
 		return CUDA_ERROR_ILLEGAL_ADDRESS;
 	memcpy(ret_slot, (const void *)grid->slot_address, sizeof(*ret_slot));
 	*ret_reason = "bad-word";
-	if (grid->program == SIM_PROGRAM_CLAIM && !can_read_words(ret_slot, block))
+	if (program_is_claim(grid->program) && !can_read_words(ret_slot, block))
 		return CUDA_ERROR_ILLEGAL_ADDRESS;
 	return CUDA_SUCCESS;
 }
@@ -163,7 +178,7 @@ static CUresult slot_read(const struct sim_grid *grid, uint32_t block,
 int code_begin_block(void *user, const struct sim_grid *grid, const uint32_t index[3])
 {
 	struct launch_cookie *cookie = grid->cookie;
-	uint32_t block = flat_block(grid, index);
+	uint32_t block = grid_prelude_block(grid, index);
 	struct prelude_slot slot;
 	const char *reason;
 	CUresult r;
@@ -180,7 +195,7 @@ int code_begin_block(void *user, const struct sim_grid *grid, const uint32_t ind
 int code_would_leave(void *user, const struct sim_grid *grid, const uint32_t index[3])
 {
 	const struct launch_cookie *cookie = grid->cookie;
-	uint32_t block = flat_block(grid, index);
+	uint32_t block = grid_prelude_block(grid, index);
 	struct prelude_slot slot;
 	const char *reason;
 

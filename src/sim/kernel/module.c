@@ -4,8 +4,8 @@
  *
  * Machine code (cubin) and compressed containers (fatbin) are refused with the error the real
  * driver has for code that fits no device, so a program sees "no binary for this GPU"; the preludes
- * of lithos are the exception (code.c). Code
- * addresses are unique and look like the real ones; there is nothing behind them.
+ * of lithos are the exception (code.c).
+ * Code addresses are unique; what lies there is said in text.c.
  *
  * Tested by tests/unit/sim_driver_streams.c.
  */
@@ -19,14 +19,12 @@
 #include "sim/driver/context.h"
 #include "sim/kernel/code.h"
 #include "sim/kernel/registry.h"
+#include "sim/kernel/text.h"
 #include "sim/memory/memory.h"
 
-#define REGISTERS  32
-#define CODE_BASE  0x7f79c77a0000ull
-#define CODE_BYTES 0x200u
+#define REGISTERS 32
 
 static struct CUmod_st *modules;
-static uint64_t next_code = CODE_BASE;
 
 CUresult image_check(const void *image)
 {
@@ -76,8 +74,8 @@ static void func_init_locked(struct CUmod_st *module, size_t i)
 	func->kernel = registry_find(entry->name);
 	if (func->kernel && func->kernel->min_params_bytes > entry->param_bytes)
 		func->kernel = NULL;
-	func->address = next_code;
-	next_code += CODE_BYTES;
+	func->address =
+		text_new_locked(func->kernel && func->kernel->flags & SIM_KERNEL_GRID_BARRIER);
 	func->attribute[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK] =
 		entry->max_threads ? (int)entry->max_threads : 1024;
 	func->attribute[CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES] = (int)entry->shared_bytes;

@@ -14,7 +14,7 @@ struct CUfunc_st {
 	struct CUmod_st *module;
 	const struct ptx_entry *entry;   /* the module's */
 	const struct sim_kernel *kernel; /* NULL: no body */
-	uint64_t address;                /* of its code: unique, nothing is there */
+	uint64_t address;                /* of its code: unique (text.h) */
 	enum sim_program program;        /* of a prelude's functions: which */
 	int attribute[CU_FUNC_ATTRIBUTE_MAX];
 	/* What cuFuncSetBlockShape and cuParamSet leave for cuLaunchGrid. */

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whole, in atoms, or claimed.
+ *
+ * An owner who comes back waits for what a borrower has on its TPCs. A claimed kernel lets it wait for
+ * one block, a kernel in atoms for one atom, a whole one to its end. What that costs the borrower was
+ * measured on an H100:
+ *   claim   0.12 us a block: 6 % at blocks of 2 us, 1.2 % at 10 us, 0.2 % at 50 us. At most 2.4 %
+ *           are spent, so blocks of 5 us and more are claimed.
+ *   atoms   a kernel of 50 waves took 1,049 us whole and 1,161 us in 10 atoms: 12 us for each atom
+ *           more, because the last wave of an atom leaves TPCs idle. At most 3 % are spent, so at
+ *           most one atom for each 400 us of the kernel; and atoms are whole waves, as every part
+ *           of a wave takes as long as a whole one.
+ *
+ * Example: 1,000 blocks, 132 resident, 2 ms. 8 waves, so blocks of 250 us: claimed. If claims are out of
+ * the question: 4 atoms by the target of 500 us, 5 by the cost; so 4 atoms of 2 waves, 264 blocks, the
+ * last of 208. With blocks of 1 us (a million of them, 500 resident, 2 ms): 4 atoms of 500 waves.
+ *
+ * What it does badly: the time of a block is that of a wave, so kernels whose blocks differ much are
+ * judged by the mean; the costs are those of one GPU.
+ *
+ * Tested by tests/unit/split_choose.c.
+ */
+#include "sched/split.h"
+
+#define CLAIM_NS         120u /* a block */
+#define CLAIM_PER_MILLE  24u
+#define ATOM_NS          12000u
+#define ATOM_PER_HUNDRED 3u
+#define MIN_CLAIMED_NS   (CLAIM_NS * 1000 / CLAIM_PER_MILLE)
+#define MIN_SHARE_NS     (ATOM_NS * 100 / ATOM_PER_HUNDRED) /* of the kernel, for each atom */
+#define GRANULE(blocks)  ((blocks) > 1 ? (blocks) : 1)
+
+static uint64_t divide_up(uint64_t a, uint64_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static struct split_plan whole(const struct split_input *input, enum split_reason reason)
+{
+	return (struct split_plan){
+		.way = SPLIT_WHOLE,
+		.reason = reason,
+		.nr_atoms = 1,
+		.blocks_per_atom = input->nr_blocks,
+	};
+}
+
+/* Blocks that begin together: only whole clusters do. 0 = unknown. */
+static uint64_t wave_of(const struct split_input *input)
+{
+	uint64_t granule = GRANULE(input->granule);
+
+	if (input->nr_resident && input->nr_resident < granule)
+		return granule;
+	return input->nr_resident - input->nr_resident % granule;
+}
+
+/* Turns a plan of whole into one of atoms, where two or more are worth their cost. */
+static void cut_into_atoms(struct split_plan *plan, const struct split_input *input, uint64_t wave)
+{
+	uint64_t target_ns = input->target_ns ? input->target_ns : SPLIT_TARGET_NS;
+	uint64_t most = smaller(input->predicted_ns / MIN_SHARE_NS, SPLIT_MAX_ATOMS);
+	uint64_t nr_waves = divide_up(input->nr_blocks, wave);
+	uint64_t nr = smaller(divide_up(input->predicted_ns, target_ns), most);
+
+	if (nr < 2)
+		return;
+
+	/* Rounded up: fewer atoms than asked for rather than more than are paid for. */
+	uint64_t per_atom = divide_up(nr_waves, nr) * wave;
+
+	plan->way = SPLIT_ATOMS;
+	plan->blocks_per_atom = per_atom;
+	plan->nr_atoms = (uint32_t)divide_up(input->nr_blocks, per_atom);
+}
+
+struct split_plan split_choose(const struct split_input *input)
+{
+	uint64_t target_ns = input->target_ns ? input->target_ns : SPLIT_TARGET_NS;
+	uint64_t wave = wave_of(input);
+	struct split_plan plan = whole(input, SPLIT_UNPREDICTED);
+
+	if (!input->predicted_ns || !input->nr_blocks)
+		return plan;
+	if (input->predicted_ns < SPLIT_MIN_NS)
+		return whole(input, SPLIT_SHORT);
+	if (!wave || wave >= input->nr_blocks) {
+		plan = whole(input, SPLIT_ONE_WAVE);
+		plan.block_ns = wave ? input->predicted_ns : 0;
+		return plan;
+	}
+	plan.block_ns = input->predicted_ns / divide_up(input->nr_blocks, wave);
+	if (plan.block_ns >= MIN_CLAIMED_NS && input->may_claim) {
+		plan.way = SPLIT_CLAIMED;
+		plan.reason = plan.block_ns > target_ns ? SPLIT_LONG_BLOCKS : SPLIT_LONG;
+		return plan;
+	}
+	plan.reason = plan.block_ns < MIN_CLAIMED_NS ? SPLIT_CHEAP_BLOCKS : SPLIT_MANY_OWNERS;
+	if (input->may_atomize)
+		cut_into_atoms(&plan, input, wave);
+	return plan;
+}
+
+struct split_plan split_forced_atoms(uint64_t nr_blocks, uint32_t granule, uint32_t nr_atoms)
+{
+	uint64_t unit = GRANULE(granule);
+	uint64_t nr_units = divide_up(nr_blocks, unit);
+	uint64_t nr = smaller(nr_units, nr_atoms);
+	struct split_plan plan = {
+		.way = SPLIT_WHOLE,
+		.reason = SPLIT_FORCED,
+		.nr_atoms = 1,
+		.blocks_per_atom = nr_blocks,
+	};
+
+	if (nr < 2)
+		return plan;
+	plan.way = SPLIT_ATOMS;
+	plan.blocks_per_atom = divide_up(nr_units, nr) * unit;
+	plan.nr_atoms = (uint32_t)divide_up(nr_blocks, plan.blocks_per_atom);
+	return plan;
+}
+
+const char *split_way_name(enum split_way way)
+{
+	static const char *const names[SPLIT_NR_WAYS] = {
+		[SPLIT_WHOLE] = "whole",
+		[SPLIT_ATOMS] = "atoms",
+		[SPLIT_CLAIMED] = "claimed",
+	};
+
+	return names[way];
+}
+
+const char *split_reason_text(enum split_reason reason)
+{
+	static const char *const texts[SPLIT_NR_REASONS] = {
+		[SPLIT_NOT_ASKED] = "not asked for: on TPCs of its own",
+		[SPLIT_UNPREDICTED] = "not predicted: its time is not known yet",
+		[SPLIT_SHORT] = "short: it ends before splitting pays",
+		[SPLIT_ONE_WAVE] = "one wave: all blocks begin at once",
+		[SPLIT_COOPERATIVE] = "cooperative: launched as a gang",
+		[SPLIT_GANG] = "gang: its blocks wait for one another",
+		[SPLIT_UNREAD] = "unread: its code is not read yet or cannot be followed",
+		[SPLIT_NO_PRELUDE] = "no prelude: this GPU, descriptor or kernel cannot have one",
+		[SPLIT_NO_ROOM] = "no room: too many blocks, or all slots are in use",
+		[SPLIT_CHEAP_BLOCKS] = "cheap blocks: claiming them would cost too much",
+		[SPLIT_MANY_OWNERS] = "many owners: more than a launch can be told to go by",
+		[SPLIT_LONG_BLOCKS] = "long blocks: an owner waits for one of them",
+		[SPLIT_LONG] = "long: it runs longer than an owner should wait",
+		[SPLIT_FORCED] = "forced: the option split says so",
+	};
+
+	return texts[reason];
+}

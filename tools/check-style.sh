@@ -113,7 +113,9 @@ may_include() {
 	base) echo "base" ;;
 	hw) echo "hw base" ;;
 	sched) echo "sched hw base" ;;
-	shim | cli | sim | daemon | bench) echo "$1 sched hw base" ;;
+	# Kernels of its own, for the simulated GPU.
+	bench) echo "bench sim sched hw base" ;;
+	shim | cli | sim | daemon) echo "$1 sched hw base" ;;
 	*) echo "$1" ;;
 	esac
 }

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define STATS_MAGIC       0x5354534cu /* "LSTS" */
-#define STATS_VERSION     1u
+#define STATS_VERSION     2u
 #define STATS_MAX_KERNELS 4096u
 #define STATS_NAME_BYTES  256u
 
@@ -37,6 +37,11 @@ struct stats_kernel {
 	uint32_t grid_type; /* enum qmd_grid_type */
 	uint32_t tpcs;      /* TPCs the latest launch was allowed */
 	uint32_t flags;     /* STATS_KERNEL_* */
+	/* How the latest launch of a borrower was made, and why: stats_way_pack(); 0: nobody asked. */
+	uint32_t way_reason;
+	uint32_t nr_split; /* launches made in atoms or claimed */
+	uint32_t nr_cut;   /* claimed launches that an owner cut short and that were resumed */
+	uint32_t block_us; /* predicted time of a block; 0 = unknown */
 	uint32_t reserved;
 	char name[STATS_NAME_BYTES]; /* as the driver gives it, cut and NUL-terminated */
 	uint32_t hist[STATS_HIST_BUCKETS];
@@ -73,9 +78,35 @@ struct stats_region {
 _Static_assert(offsetof(struct stats_header, started_ns) == 40, "layout");
 _Static_assert(offsetof(struct stats_header, counter) == 120, "layout");
 _Static_assert(sizeof(struct stats_header) == 120 + 64 * 8, "layout");
-_Static_assert(offsetof(struct stats_kernel, name) == 64, "layout");
-_Static_assert(sizeof(struct stats_kernel) == 64 + STATS_NAME_BYTES + 4 * STATS_HIST_BUCKETS,
+_Static_assert(offsetof(struct stats_kernel, way_reason) == 60, "layout");
+_Static_assert(offsetof(struct stats_kernel, name) == 80, "layout");
+_Static_assert(sizeof(struct stats_kernel) == 80 + STATS_NAME_BYTES + 4 * STATS_HIST_BUCKETS,
 	       "layout");
+
+/*
+ * How a launch was made: enum split_way in the low byte, enum split_reason in the next (both of
+ * sched/split.h, whose numbers are the file's), then the atoms of the launch, 0 unless it was made
+ * in atoms. More than 255 atoms count as 255.
+ */
+static inline uint32_t stats_way_pack(uint32_t way, uint32_t reason, uint32_t nr_atoms)
+{
+	return way | reason << 8 | (nr_atoms < 255 ? nr_atoms : 255) << 16;
+}
+
+static inline uint32_t stats_way(uint32_t way_reason)
+{
+	return way_reason & 0xff;
+}
+
+static inline uint32_t stats_reason(uint32_t way_reason)
+{
+	return way_reason >> 8 & 0xff;
+}
+
+static inline uint32_t stats_atoms(uint32_t way_reason)
+{
+	return way_reason >> 16 & 0xff;
+}
 
 /* The bucket a duration falls into, and the smallest duration of a bucket. Source: formula above.
  */

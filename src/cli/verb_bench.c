@@ -29,6 +29,10 @@
 #include "cli/paths.h"
 #include "sched/quota.h"
 
+/* Requests a second, when nothing else is said. */
+#define HYBRID_RATE 200
+#define LONG_RATE   500
+
 enum {
 	KEY_SCENARIO = 256,
 	KEY_TARGET,
@@ -48,14 +52,17 @@ enum {
 };
 
 static const struct argp_option argp_options[] = {
-	{"scenario", KEY_SCENARIO, "hybrid", 0, "What runs: a service and a training job", 0},
+	{"scenario", KEY_SCENARIO, "hybrid|long", 0,
+	 "What runs: a service and a training job, or a short kernel and one of 30 ms", 0},
 	{"target", KEY_TARGET, "gpu|sim", 0, "The real GPU, or the simulated one", 0},
 	{"system", KEY_SYSTEM, "NAME,...", 0,
-	 "Ways of sharing: alone, timeslice, mps, mps-priority, partition, lithos (all)", 0},
+	 "Ways of sharing: alone, timeslice, mps, mps-priority, partition, lithos, lithos-whole, "
+	 "lithos-atoms, lithos-claims (hybrid: up to lithos; long: without the middle three)",
+	 0},
 	{"out", 'o', "FILE", 0, "The results, as JSON", 0},
 	{"repetitions", KEY_REPETITIONS, "N", 0, "How often each system is measured (3)", 0},
 	{"seconds", KEY_SECONDS, "S", 0, "Length of a measurement (8)", 0},
-	{"rate", KEY_RATE, "R", 0, "Requests a second (200)", 0},
+	{"rate", KEY_RATE, "R", 0, "Requests a second (hybrid 200, long 500)", 0},
 	{"scale", KEY_SCALE, "K", 0, "On sim: kernels K times longer, and K times fewer (10)", 0},
 	{"seed", KEY_SEED, "N", 0, "Of the requests' arrivals (1)", 0},
 	{"partition", KEY_PARTITION, "FG,BG", 0, "Quotas of partition (50%,50%)", 0},
@@ -170,7 +177,7 @@ static error_t parse_number(int key, const char *arg, struct argp_state *state)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	static const char *const scenarios[] = {"hybrid", "hybrid"};
+	static const char *const scenarios[] = {BENCH_HYBRID, BENCH_LONG};
 	static const char *const targets[] = {"gpu", "sim"};
 	struct bench_options *options = state->input;
 
@@ -218,6 +225,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 /* What cannot be seen from one option alone. */
 static int check_options(struct bench_options *options)
 {
+	int is_long = strcmp(options->scenario, BENCH_LONG) == 0;
+
+	if (options->rate == 0)
+		options->rate = is_long ? LONG_RATE : HYBRID_RATE;
 	if (options->out == NULL) {
 		cli_error("bench needs --out FILE for its results");
 		return -EINVAL;
@@ -228,10 +239,8 @@ static int check_options(struct bench_options *options)
 			  options->seconds * options->rate, BENCH_MIN_REQUESTS);
 		return -EINVAL;
 	}
-	for (size_t i = 0; options->nr_systems == 0 && i < nr_bench_systems; i++)
-		options->systems[i] = &bench_systems[i];
 	if (options->nr_systems == 0)
-		options->nr_systems = nr_bench_systems;
+		options->nr_systems = systems_of(options->scenario, options->systems);
 	return 0;
 }
 
@@ -342,13 +351,12 @@ int verb_bench(int argc, char **argv)
 		NULL};
 	static struct bench bench;
 
-	bench.options = (struct bench_options){.scenario = "hybrid",
+	bench.options = (struct bench_options){.scenario = BENCH_HYBRID,
 					       .python = "python3",
 					       .fg_quota = "100%",
 					       .partition = {"50%", "50%"},
 					       .repetitions = 3,
 					       .seconds = 8,
-					       .rate = 200,
 					       .scale = 10,
 					       .ready_limit_s = 240,
 					       .seed = 1};

@@ -59,8 +59,8 @@ class SmProbe:
 class LiveStats:
     """Kernel rows of this process, by name. Absent (native, --profile) it answers None."""
 
-    MAGIC, VERSION = 0x5354534C, 1
-    NAME_OFFSET, NAME_BYTES = 64, 256
+    MAGIC, VERSION = 0x5354534C, 2
+    NAME_OFFSET, NAME_BYTES = 80, 256
     GRID_OFFSET, TPCS_OFFSET, FLAGS_OFFSET = 24, 52, 56
 
     def __init__(self, folder=None, pid=None):

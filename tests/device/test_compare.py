@@ -82,15 +82,15 @@ class Compare(unittest.TestCase):
 
 
 class Live(unittest.TestCase):
-    def write(self, folder, version=1, launches=7):
-        header = struct.pack("<10I", 0x5354534C, version, 632, 1344, 4, 0, 5, 33, 66, 2)
+    def write(self, folder, version=2, launches=7):
+        header = struct.pack("<10I", 0x5354534C, version, 632, 1360, 4, 0, 5, 33, 66, 2)
         rows = b""
         for name in (b"alpha", b"beta"):
-            row = struct.pack("<QQQ3I3IIIII", launches, 0, 0, 9, 8, 7, 32, 1, 1, 2, 33, 0, 0)
-            self.assertEqual(len(row), 64)
+            row = struct.pack("<QQQ3I3IIIII", launches, 0, 0, 9, 8, 7, 32, 1, 1, 2, 33, 0, 0) + bytes(16)
+            self.assertEqual(len(row), 80)
             rows += row + name.ljust(256, b"\0") + bytes(1024)
         with open(os.path.join(folder, "stats.5"), "wb") as out:
-            out.write(header.ljust(632, b"\0") + rows + bytes(2 * 1344))
+            out.write(header.ljust(632, b"\0") + rows + bytes(2 * 1360))
 
     def test_reads_rows(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +105,7 @@ class Live(unittest.TestCase):
     def test_refuses_other_versions_and_absence(self):
         with tempfile.TemporaryDirectory() as folder:
             self.assertIsNone(gpu.LiveStats(folder, 5).kernels())
-            self.write(folder, version=2)
+            self.write(folder, version=1)
             self.assertIsNone(gpu.LiveStats(folder, 5).kernels())
         self.assertIsNone(gpu.LiveStats("", 5).kernels())
         self.assertIsNone(gpu.launched_between(None, None))

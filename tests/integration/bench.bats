@@ -59,7 +59,12 @@ result() {
 	assert_line "'nonsense' is not a system"
 	run -2 "$LITHOS" bench --out out.json --system alone,alone
 	run -2 "$LITHOS" bench --out out.json --system alone,
+	run -2 "$LITHOS" bench --out out.json --system lithos-
 	run -2 "$LITHOS" bench --out out.json --target moon
+	run -2 "$LITHOS" bench --out out.json --scenario short
+	assert_line "--scenario 'short' is not known"
+	run -2 "$LITHOS" bench --out out.json --scenario long --seconds 1
+	assert_line '500 requests .* too few'
 	run -2 "$LITHOS" bench --out out.json --partition 33
 	run -2 "$LITHOS" bench --out out.json --partition 33,x
 	run -2 "$LITHOS" bench --out out.json --repetitions 0

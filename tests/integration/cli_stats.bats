@@ -45,6 +45,15 @@ check() {
 	check stats.json 's["counters"]["qmd_masked"] > 0'
 }
 
+@test "JSON says of every kernel how it was launched" {
+	run foreign "$LITHOS" run --sim --quota 33 --stats=json --stats-file=stats.json -- "$PROGRAMS/where"
+	assert_status 0
+	check stats.json 'all(row["way"] == "whole" and row["reason"] for row in s["kernels"])'
+	check stats.json 'all((row["atoms"], row["split"], row["cut"]) == (0, 0, 0) for row in s["kernels"])'
+	check stats.json 'all(isinstance(row["block_us"], int) for row in s["kernels"])'
+	check stats.json '{"works_claimed", "works_cut", "atoms_launched", "epochs_raised"} <= set(s["counters"])'
+}
+
 @test "children of the tenant are in the same statistics" {
 	run foreign "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
 		sh -c "$PROGRAMS/where; $PROGRAMS/where"
@@ -55,8 +64,8 @@ check() {
 
 @test "the table goes to stderr" {
 	foreign "$LITHOS" run --sim --stats -- "$PROGRAMS/where" > out 2> err
-	grep -qE '^KERNEL +LAUNCHES +TOTAL_MS +P50_US +P99_US +SHARE +GRID +BLOCK +TPCS +FLAGS$' err
-	grep -qE '^lk_where +[0-9]+' err
+	grep -qE '^KERNEL +LAUNCHES +TOTAL_MS +P50_US +P99_US +SHARE +GRID +BLOCK +TPCS +FLAGS +HOW +WHY$' err
+	grep -qE '^lk_where +[0-9]+.* whole( |$)' err
 	run grep -E 'lk_where.*%' out
 	assert_status 1
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The simulated kernels add up to what was measured on hardware, at every scale. */
+/* The scenarios' kernels add up to what they should, at every scale. */
 #include "base_files.h"
 
+#include "bench/long/shape.h"
 #include "bench/sim/workload.h"
 
 #define SMS            132
@@ -65,12 +66,43 @@ static void test_never_none(void **state)
 	free(work.kernel);
 }
 
+static void test_long_shapes(void **state)
+{
+	static const double scales[] = {1, 2, 10, 7};
+	struct long_shape shape = long_foreground(SMS);
+
+	(void)state;
+	assert_int_equal(shape.nr_blocks, 66);
+	assert_int_equal(shape.nr_resident, 66);
+	assert_int_equal(shape.block_ns, 60000);
+	shape = long_background(SMS, 1);
+	assert_int_equal(shape.nr_blocks, 600 * BLOCKS_AT_ONCE);
+	assert_int_equal(shape.block_ns, 50000);
+	for (size_t i = 0; i < sizeof(scales) / sizeof(scales[0]); i++) {
+		unsigned int nr_waves;
+		double ms;
+
+		shape = long_background(SMS, scales[i]);
+		assert_int_equal(shape.nr_resident, BLOCKS_AT_ONCE);
+		assert_int_equal(shape.nr_blocks % BLOCKS_AT_ONCE, 0);
+		nr_waves = shape.nr_blocks / BLOCKS_AT_ONCE;
+		ms = (double)shape.block_ns * nr_waves / 1e6;
+		assert_true(ms > 29.99 && ms < 30.01);
+	}
+	/* More than there are waves, and a GPU of one SM. */
+	shape = long_background(16, 1e6);
+	assert_int_equal(shape.nr_blocks, 32);
+	assert_int_equal(shape.block_ns, 30000000);
+	assert_int_equal(long_foreground(1).nr_blocks, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_totals),
 		cmocka_unit_test(test_scale_keeps_totals),
 		cmocka_unit_test(test_never_none),
+		cmocka_unit_test(test_long_shapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@ lithos_unit_test(cli_names lithos_cli)
 lithos_unit_test(cli_place lithos_cli)
 lithos_unit_test(cli_status lithos_cli)
 lithos_unit_test(cli_summary lithos_cli)
+lithos_unit_test(cli_summary_split lithos_cli)
 lithos_unit_test(cli_table lithos_cli)
 
 # Drivers that misbehave while they are loaded, for cli_doctor.

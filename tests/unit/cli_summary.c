@@ -94,15 +94,15 @@ static void test_merge(void **state)
 	assert_int_equal(summary.counter[STATS_records_dropped], 6);
 	assert_int_equal(summary.nr_rows, 4);
 	/* 910 of 1,010 launches timed, 9.1 ms: scaled to 10.1 ms; the longest first. */
-	assert_string_equal(summary.rows[0].name, "copy");
-	assert_int_equal(summary.rows[0].nr_launches, 1010);
-	assert_int_equal(summary.rows[0].nr_timed, 910);
-	assert_int_equal(summary_total_ns(&summary.rows[0]), 10100000);
-	assert_int_equal(summary.rows[0].grid[0], 8);
-	assert_int_equal(summary.rows[0].flags, STATS_KERNEL_GRAPH | STATS_KERNEL_DRIVER);
-	assert_string_equal(summary.rows[1].name, "_ZN2at4gemmEv");
-	assert_string_equal(summary.rows[2].name, "bad?name?");
-	assert_string_equal(summary.rows[3].name, "never_timed");
+	assert_string_equal(summary.rows[0].kernel.name, "copy");
+	assert_int_equal(summary.rows[0].kernel.nr_launches, 1010);
+	assert_int_equal(summary.rows[0].kernel.nr_timed, 910);
+	assert_int_equal(summary_total_ns(&summary.rows[0].kernel), 10100000);
+	assert_int_equal(summary.rows[0].kernel.grid[0], 8);
+	assert_int_equal(summary.rows[0].kernel.flags, STATS_KERNEL_GRAPH | STATS_KERNEL_DRIVER);
+	assert_string_equal(summary.rows[1].kernel.name, "_ZN2at4gemmEv");
+	assert_string_equal(summary.rows[2].kernel.name, "bad?name?");
+	assert_string_equal(summary.rows[3].kernel.name, "never_timed");
 	assert_int_equal(summary.total_ns, 10100000 + 1000000 + 50);
 	summary_free(&summary);
 }
@@ -188,8 +188,8 @@ static void test_long_lists_are_cut(void **state)
 	/* A terminal too narrow, and one wider than any name. */
 	assert_non_null(strstr(print(&summary, FORMAT_TABLE, 20), "kernel_39_"));
 	assert_non_null(strstr(print(&summary, FORMAT_TABLE, 1000), "000039 "));
-	assert_int_equal(summary.rows[39].nr_launches, 1);
-	assert_string_equal(summary.rows[39].name, "(unnamed)");
+	assert_int_equal(summary.rows[39].kernel.nr_launches, 1);
+	assert_string_equal(summary.rows[39].kernel.name, "(unnamed)");
 	summary_free(&summary);
 	free(region);
 }

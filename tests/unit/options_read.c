@@ -29,6 +29,7 @@ static void test_defaults(void **state)
 	assert_string_equal(options.log, "warn");
 	assert_string_equal(options.sim_gpu, "h100");
 	assert_string_equal(options.tpc_quota, "");
+	assert_string_equal(options.split, "auto");
 	assert_int_equal(options.disable, 0);
 	assert_int_equal(options.priority, 0);
 }
@@ -42,10 +43,12 @@ static void test_values_are_copies(void **state)
 	assert_int_equal(setenv("LITHOS_TENANT", "web", 1), 0);
 	assert_int_equal(setenv("LITHOS_DISABLE", "1", 1), 0);
 	assert_int_equal(setenv("LITHOS_LOG", "off", 1), 0);
+	assert_int_equal(setenv("LITHOS_SPLIT", "preempt:200", 1), 0);
 	assert_int_equal(read_with("LITHOS_PRIORITY", "1000", &options, errbuf), 0);
 	assert_int_equal(setenv("LITHOS_TENANT", "other", 1), 0);
 	assert_string_equal(options.tenant, "web");
 	assert_string_equal(options.log, "off");
+	assert_string_equal(options.split, "preempt:200");
 	assert_int_equal(options.disable, 1);
 	assert_int_equal(options.priority, 1000);
 }

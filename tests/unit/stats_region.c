@@ -31,9 +31,11 @@ static void test_create_and_read(void **state)
 	assert_string_equal(mine->header.command, program_invocation_short_name);
 
 	mine->kernel[0].nr_launches = 7;
+	mine->kernel[0].way_reason = stats_way_pack(1, 12, 4);
 	mine->header.nr_kernels = 1;
 	assert_int_equal(stats_region_map(path_in(*state, "stats.42"), &copy), 0);
 	assert_int_equal(copy->kernel[0].nr_launches, 7);
+	assert_int_equal(stats_atoms(copy->kernel[0].way_reason), 4);
 	mine->kernel[0].nr_launches = 8;
 	assert_int_equal(copy->kernel[0].nr_launches, 7);
 	stats_region_unmap(copy);
@@ -117,6 +119,10 @@ static void test_counter_names(void **state)
 	assert_string_equal(stats_counter_rows[STATS_qmd_seen].name, "qmd_seen");
 	assert_string_equal(stats_counter_rows[STATS_qmd_seen].group, "launch");
 	assert_int_equal(STATS_qmd_seen, 0);
+	/* Columns of the file: who reads an old file must find the same numbers. */
+	assert_string_equal(stats_counter_rows[STATS_works_claimed].group, "split");
+	assert_int_equal(STATS_works_claimed, 28);
+	assert_int_equal(STATS_epochs_raised, 36);
 }
 
 int main(void)

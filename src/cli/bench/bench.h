@@ -17,6 +17,8 @@
  *                  stop           the program shall write its results and exit with 0
  *                  result.NAME    foreground: "INDEX COMPLETED"; background: "BEGAN ENDED", a line
  *                                 an iteration; ns after the start
+ *                In the folder of the run, for the scenario `long`:
+ *                  calibration.ROLE  "rounds N", from the first program of that role
  *                Files appear by rename, so whoever sees one sees all of it.
  *   leftover     what a background could do beside the foreground if sharing cost nothing: its rate
  *                alone x (1 - the foreground's busy share alone)
@@ -29,9 +31,12 @@
 
 #define BENCH_PATH_MAX     1024
 #define BENCH_TEXT_MAX     512
-#define BENCH_MAX_SYSTEMS  6
+#define BENCH_MAX_SYSTEMS  9
 #define BENCH_MIN_REQUESTS 800 /* below, a p99 rests on fewer than eight requests */
 #define BENCH_MAX_VERSIONS 8
+
+#define BENCH_HYBRID "hybrid"
+#define BENCH_LONG   "long"
 
 /* The window begins so long after the first request, and requests get so long after its end. */
 #define BENCH_LEAD_S  0.5
@@ -40,7 +45,7 @@
 struct bench_system;
 
 struct bench_options {
-	const char *scenario;
+	const char *scenario; /* BENCH_HYBRID or BENCH_LONG */
 	const char *out;
 	const char *mps_control; /* NULL: nvidia-cuda-mps-control on PATH */
 	const char *python;

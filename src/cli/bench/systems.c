@@ -8,9 +8,11 @@
  * pipe directory names one in which nobody listens, so that an MPS that runs on the machine anyway
  * is not used by accident.
  *
- * `partition` gives both a quota under a daemon that lends nothing (services.c).
+ * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-whole`,
+ * `lithos-atoms` and `lithos-claims` are `lithos` with one way to launch long kernels forced on both
+ * programs, to tell what each way is worth (docs/splitting.md).
  *
- * Tested by tests/integration/bench.bats.
+ * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
 #include "cli/bench/systems.h"
 
@@ -24,15 +26,19 @@
 
 /* clang-format off */
 const struct bench_system bench_systems[] = {
-	{.name = "alone",        .is_alone = 1},
-	{.name = "timeslice"},
-	{.name = "mps",          .has_mps = 1},
-	{.name = "mps-priority", .has_mps = 1, .is_low_client = 1},
-	{.name = "partition",    .has_daemon = 1, .is_confined = 1},
-	{.name = "lithos",       .has_daemon = 1},
+	{.name = "alone",         .is_alone = 1, .in_hybrid = 1, .in_long = 1},
+	{.name = "timeslice",     .in_hybrid = 1, .in_long = 1},
+	{.name = "mps",           .has_mps = 1, .in_hybrid = 1, .in_long = 1},
+	{.name = "mps-priority",  .has_mps = 1, .is_low_client = 1, .in_hybrid = 1},
+	{.name = "partition",     .has_daemon = 1, .is_confined = 1, .in_hybrid = 1},
+	{.name = "lithos",        .has_daemon = 1, .in_hybrid = 1},
+	{.name = "lithos-whole",  .has_daemon = 1, .split = "whole", .in_long = 1},
+	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
+	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},
 };
 /* clang-format on */
 const size_t nr_bench_systems = sizeof(bench_systems) / sizeof(bench_systems[0]);
+_Static_assert(sizeof(bench_systems) / sizeof(bench_systems[0]) <= BENCH_MAX_SYSTEMS, "room");
 
 static const char *const of_one_program[] = {
 	"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
@@ -44,6 +50,7 @@ static const char *const of_one_program[] = {
 	"LITHOS_REAL_LIBCUDA",
 	"LITHOS_RUN_DIR",
 	"LITHOS_SOCKET",
+	"LITHOS_SPLIT",
 	"LITHOS_STATS",
 	"LITHOS_TENANT",
 	"LITHOS_TOKEN",
@@ -58,6 +65,18 @@ const struct bench_system *system_find(const char *name, size_t length)
 			return &bench_systems[i];
 	}
 	return NULL;
+}
+
+size_t systems_of(const char *scenario, const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS])
+{
+	int is_long = strcmp(scenario, BENCH_LONG) == 0;
+	size_t nr = 0;
+
+	for (size_t i = 0; i < nr_bench_systems; i++) {
+		if (is_long ? bench_systems[i].in_long : bench_systems[i].in_hybrid)
+			ret_systems[nr++] = &bench_systems[i];
+	}
+	return nr;
 }
 
 void system_place(const char *folder, struct system_place *ret_place)
@@ -109,40 +128,30 @@ static void use_mps(const struct bench_system *system, const struct system_place
 		command_env(command, "CUDA_MPS_CLIENT_PRIORITY", "1");
 }
 
-/* `lithos run` up to and without the quota. */
-static void add_run(const struct bench *bench, const char *role, struct command *command)
-{
-	command_arg(command, "%s", bench->exe);
-	command_arg(command, "run");
-	if (bench->options.is_sim)
-		command_arg(command, "--sim");
-	command_arg(command, "--tenant");
-	command_arg(command, "%s", role);
-}
-
 static void add_quota(const char *quota, struct command *command)
 {
 	command_arg(command, "--quota");
 	command_arg(command, "%s", quota);
 }
 
-static void add_partition(const struct bench *bench, const struct system_place *place,
-			  const char *role, struct command *command)
+/* `lithos run` up to the program. */
+static void add_lithos(const struct bench *bench, const struct bench_system *system,
+		       const struct system_place *place, const char *role, struct command *command)
 {
 	int is_background = strcmp(role, BENCH_BACKGROUND) == 0;
 
 	command_env(command, "LITHOS_SOCKET", "%s", place->socket);
-	add_run(bench, role, command);
-	add_quota(bench->options.partition[is_background], command);
-	command_arg(command, "--");
-}
-
-static void add_lithos(const struct bench *bench, const struct system_place *place,
-		       const char *role, struct command *command)
-{
-	command_env(command, "LITHOS_SOCKET", "%s", place->socket);
-	add_run(bench, role, command);
-	if (strcmp(role, BENCH_FOREGROUND) == 0) {
+	if (system->split != NULL)
+		command_env(command, "LITHOS_SPLIT", "%s", system->split);
+	command_arg(command, "%s", bench->exe);
+	command_arg(command, "run");
+	if (bench->options.is_sim)
+		command_arg(command, "--sim");
+	command_arg(command, "--tenant");
+	command_arg(command, "%s", role);
+	if (system->is_confined) {
+		add_quota(bench->options.partition[is_background], command);
+	} else if (!is_background) {
 		add_quota(bench->options.fg_quota, command);
 		command_arg(command, "--priority");
 		command_arg(command, FOREGROUND_PRIORITY);
@@ -159,15 +168,35 @@ static unsigned int sim_sms(void)
 	return strcmp(options.sim_gpu, "small") == 0 ? 16 : 132;
 }
 
-static void add_program(const struct bench *bench, const struct system_place *place,
-			const char *role, struct command *command)
+/* On the simulated GPU, whose number of SMs is its chip's. */
+static void add_sim_options(const struct bench *bench, struct command *command)
+{
+	command_arg(command, "--sms");
+	command_arg(command, "%u", sim_sms());
+	command_arg(command, "--scale");
+	command_arg(command, "%.6f", bench->options.scale);
+}
+
+/* The same program on a GPU, where its grids are those for 132 SMs, whichever GPU it is. */
+static void add_long(const struct bench *bench, const char *role, struct command *command)
+{
+	command_arg(command, "%s/long_tenant", bench->programs);
+	if (bench->options.is_sim) {
+		command_env(command, "LITHOS_SIM_KERNELS", "%s/long_sim_kernels.so",
+			    bench->programs);
+		add_sim_options(bench, command);
+	}
+	command_arg(command, "--calibration");
+	command_arg(command, "%s/calibration.%s", bench->folder, role);
+	command_arg(command, "--role");
+	command_arg(command, "%s", role);
+}
+
+static void add_hybrid(const struct bench *bench, const char *role, struct command *command)
 {
 	if (bench->options.is_sim) {
 		command_arg(command, "%s/sim_tenant", bench->programs);
-		command_arg(command, "--sms");
-		command_arg(command, "%u", sim_sms());
-		command_arg(command, "--scale");
-		command_arg(command, "%.6f", bench->options.scale);
+		add_sim_options(bench, command);
 		command_arg(command, "--role");
 		command_arg(command, "%s", role);
 	} else {
@@ -175,6 +204,15 @@ static void add_program(const struct bench *bench, const struct system_place *pl
 		command_arg(command, "-B");
 		command_arg(command, "%s/%s.py", bench->programs, role);
 	}
+}
+
+static void add_program(const struct bench *bench, const struct system_place *place,
+			const char *role, struct command *command)
+{
+	if (strcmp(bench->options.scenario, BENCH_LONG) == 0)
+		add_long(bench, role, command);
+	else
+		add_hybrid(bench, role, command);
 	command_arg(command, "--dir");
 	command_arg(command, "%s", place->folder);
 	command_arg(command, "--name");
@@ -187,10 +225,8 @@ void system_command(const struct bench *bench, const struct bench_system *system
 	*ret_command = (struct command){0};
 	system_environment(bench, place, ret_command);
 	use_mps(system, place, role, ret_command);
-	if (system->is_confined)
-		add_partition(bench, place, role, ret_command);
-	else if (system->has_daemon)
-		add_lithos(bench, place, role, ret_command);
+	if (system->has_daemon)
+		add_lithos(bench, system, place, role, ret_command);
 	else if (bench->options.is_sim)
 		use_sim_library(ret_command);
 	add_program(bench, place, role, ret_command);

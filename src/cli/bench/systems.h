@@ -18,6 +18,9 @@ struct bench_system {
 	int has_daemon;    /* bench starts a private lithosd, which starts MPS */
 	int is_low_client; /* the background has the lower MPS client priority */
 	int is_confined;   /* each has a quota, and the daemon lends nothing */
+	const char *split; /* LITHOS_SPLIT of both programs; NULL: the default */
+	int in_hybrid;     /* measured in that scenario when no systems are named, as the next */
+	int in_long;
 };
 
 extern const struct bench_system bench_systems[];
@@ -25,6 +28,9 @@ extern const size_t nr_bench_systems;
 
 /* NULL: no such system. */
 const struct bench_system *system_find(const char *name, size_t length);
+
+/* All that the scenario has when none is named. */
+size_t systems_of(const char *scenario, const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS]);
 
 /* Where the services of a measurement are, all below its folder. */
 struct system_place {

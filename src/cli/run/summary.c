@@ -10,7 +10,8 @@
  * into one array that is sorted by name and folded after each file, so memory follows the number of
  * names, not of processes. Histograms add up bucket by bucket, so quantiles of the merged row are
  * as good as those of each; grid, block and TPCs are those of the process that launched the kernel
- * most often.
+ * most often. How it is launched is that of the process that was last at work, among those whose
+ * launches were ever asked about: a helper process that never had to share says nothing of it.
  *
  * Launches without a completion record (all slots were in use) are counted but not timed. Their
  * time is estimated: total = total of the timed * launches / timed. 900 timed launches of 1,000
@@ -24,6 +25,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sched/split.h"
 
 uint64_t summary_total_ns(const struct stats_kernel *row)
 {
@@ -43,10 +46,18 @@ static void make_printable(char *name)
 	}
 }
 
+/* Numbers that this version has no words for count as nothing known. */
+static void make_known(struct stats_kernel *kernel)
+{
+	if (stats_way(kernel->way_reason) >= SPLIT_NR_WAYS ||
+	    stats_reason(kernel->way_reason) >= SPLIT_NR_REASONS)
+		kernel->way_reason = 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
-	const struct stats_kernel *x = a;
-	const struct stats_kernel *y = b;
+	const struct stats_kernel *x = &((const struct summary_row *)a)->kernel;
+	const struct stats_kernel *y = &((const struct summary_row *)b)->kernel;
 	int order = strcmp(x->name, y->name);
 
 	if (order != 0)
@@ -57,8 +68,8 @@ static int by_name(const void *a, const void *b)
 
 static int by_total(const void *a, const void *b)
 {
-	uint64_t x = summary_total_ns(a);
-	uint64_t y = summary_total_ns(b);
+	uint64_t x = summary_total_ns(&((const struct summary_row *)a)->kernel);
+	uint64_t y = summary_total_ns(&((const struct summary_row *)b)->kernel);
 
 	return x != y ? (x < y) - (x > y) : by_name(a, b);
 }
@@ -68,14 +79,32 @@ static uint32_t add_saturated(uint32_t a, uint32_t b)
 	return a > UINT32_MAX - b ? UINT32_MAX : a + b;
 }
 
-static void fold(struct stats_kernel *into, const struct stats_kernel *row)
+static void fold_way(struct summary_row *into, const struct summary_row *row)
 {
-	into->nr_launches += row->nr_launches;
-	into->nr_timed += row->nr_timed;
-	into->total_ns += row->total_ns;
-	into->flags |= row->flags;
+	struct stats_kernel *kernel = &into->kernel;
+
+	kernel->nr_split = add_saturated(kernel->nr_split, row->kernel.nr_split);
+	kernel->nr_cut = add_saturated(kernel->nr_cut, row->kernel.nr_cut);
+	if (row->kernel.way_reason == 0)
+		return;
+	if (kernel->way_reason != 0 && row->at_ns <= into->at_ns)
+		return;
+	kernel->way_reason = row->kernel.way_reason;
+	kernel->block_us = row->kernel.block_us;
+	into->at_ns = row->at_ns;
+}
+
+static void fold(struct summary_row *into, const struct summary_row *row)
+{
+	struct stats_kernel *kernel = &into->kernel;
+
+	kernel->nr_launches += row->kernel.nr_launches;
+	kernel->nr_timed += row->kernel.nr_timed;
+	kernel->total_ns += row->kernel.total_ns;
+	kernel->flags |= row->kernel.flags;
 	for (uint32_t i = 0; i < STATS_HIST_BUCKETS; i++)
-		into->hist[i] = add_saturated(into->hist[i], row->hist[i]);
+		kernel->hist[i] = add_saturated(kernel->hist[i], row->kernel.hist[i]);
+	fold_way(into, row);
 }
 
 static void fold_names(struct summary *summary)
@@ -86,7 +115,7 @@ static void fold_names(struct summary *summary)
 		return;
 	qsort(summary->rows, summary->nr_rows, sizeof(summary->rows[0]), by_name);
 	for (size_t i = 1; i < summary->nr_rows; i++) {
-		if (strcmp(summary->rows[kept].name, summary->rows[i].name) == 0) {
+		if (strcmp(summary->rows[kept].kernel.name, summary->rows[i].kernel.name) == 0) {
 			fold(&summary->rows[kept], &summary->rows[i]);
 			continue;
 		}
@@ -111,7 +140,7 @@ static void add_header(struct summary *summary, const struct stats_header *heade
 int summary_add(struct summary *summary, const struct stats_region *region)
 {
 	size_t nr_new = region->header.nr_kernels;
-	struct stats_kernel *grown;
+	struct summary_row *grown;
 
 	/* A process that launched nothing has no rows, and realloc of nothing may answer NULL. */
 	grown = realloc(summary->rows, (summary->nr_rows + nr_new + 1) * sizeof(*grown));
@@ -119,12 +148,14 @@ int summary_add(struct summary *summary, const struct stats_region *region)
 		return -ENOMEM;
 	summary->rows = grown;
 	for (size_t i = 0; i < nr_new; i++) {
-		struct stats_kernel *row = &grown[summary->nr_rows++];
+		struct summary_row *row = &grown[summary->nr_rows++];
 
-		*row = region->kernel[i];
-		make_printable(row->name);
-		if (row->nr_launches < row->nr_timed)
-			row->nr_launches = row->nr_timed;
+		row->kernel = region->kernel[i];
+		row->at_ns = region->header.updated_ns;
+		make_printable(row->kernel.name);
+		make_known(&row->kernel);
+		if (row->kernel.nr_launches < row->kernel.nr_timed)
+			row->kernel.nr_launches = row->kernel.nr_timed;
 	}
 	add_header(summary, &region->header);
 	fold_names(summary);
@@ -136,7 +167,7 @@ void summary_finish(struct summary *summary)
 	fold_names(summary);
 	summary->total_ns = 0;
 	for (size_t i = 0; i < summary->nr_rows; i++)
-		summary->total_ns += summary_total_ns(&summary->rows[i]);
+		summary->total_ns += summary_total_ns(&summary->rows[i].kernel);
 	if (summary->nr_rows > 0)
 		qsort(summary->rows, summary->nr_rows, sizeof(summary->rows[0]), by_total);
 }

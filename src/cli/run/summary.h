@@ -12,9 +12,13 @@
 #include "base/stats_file.h"
 #include "cli/table.h"
 
+struct summary_row {
+	struct stats_kernel kernel;
+	uint64_t at_ns; /* when the process that `way_reason` is from was last at work */
+};
+
 struct summary {
-	struct stats_kernel
-		*rows; /* owned; one a name after summary_read_folder, longest total first */
+	struct summary_row *rows; /* owned; one a name after summary_finish, longest total first */
 	size_t nr_rows;
 	uint64_t counter[STATS_NR_COUNTERS];
 	uint64_t total_ns; /* of all rows, scaled */

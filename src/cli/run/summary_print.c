@@ -5,7 +5,8 @@
  *
  * The table marks with '~' a total that was scaled because some launches had no record, and ends
  * with a line for each counter that says something went otherwise than it should. Quantiles are not
- * printed for rows without any timed launch.
+ * printed for rows without any timed launch. Why a kernel is launched as it is takes a column of
+ * sentences; where the terminal has no room for it, lines below the table count them instead.
  *
  * Tested by tests/unit/cli_summary.c and tests/integration/cli_stats.bats.
  */
@@ -15,17 +16,19 @@
 
 #include "cli/run/kernel_name.h"
 #include "cli/run/summary.h"
+#include "cli/run/summary_split.h"
+#include "sched/split.h"
 
 #define TABLE_ROWS 30
 /* What the columns other than the name usually take. */
-#define OTHER_COLUMNS      84
+#define OTHER_COLUMNS      95
 #define NAME_WIDTH_MIN     24
 #define NAME_WIDTH_MAX     160
 #define NAME_WIDTH_DEFAULT 60
 
 static const struct table_column columns[] = {
-	{"KERNEL", 0}, {"LAUNCHES", 1}, {"TOTAL_MS", 1}, {"P50_US", 1}, {"P99_US", 1},
-	{"SHARE", 1},  {"GRID", 1},     {"BLOCK", 1},    {"TPCS", 1},   {"FLAGS", 0},
+	{"KERNEL", 0}, {"LAUNCHES", 1}, {"TOTAL_MS", 1}, {"P50_US", 1}, {"P99_US", 1}, {"SHARE", 1},
+	{"GRID", 1},   {"BLOCK", 1},    {"TPCS", 1},     {"FLAGS", 0},  {"HOW", 0},    {"WHY", 0},
 };
 
 /* Counters of the ordinary course of things; any other one is worth a line when it is not zero. */
@@ -38,6 +41,13 @@ static int is_ordinary(enum stats_counter counter)
 	case STATS_graph_launches:
 	case STATS_records_armed:
 	case STATS_records_read:
+	case STATS_works_claimed:
+	case STATS_works_cut:
+	case STATS_works_committed:
+	case STATS_works_resumed:
+	case STATS_atoms_launched:
+	case STATS_code_read:
+	case STATS_epochs_raised:
 		return 1;
 	default:
 		return 0;
@@ -53,6 +63,30 @@ static size_t name_width(unsigned int terminal)
 	if (terminal > OTHER_COLUMNS + NAME_WIDTH_MAX)
 		return NAME_WIDTH_MAX;
 	return terminal - OTHER_COLUMNS;
+}
+
+/* How the table is laid out. */
+struct layout {
+	size_t name_width;
+	size_t nr_columns; /* without the last, WHY, where that does not fit */
+};
+
+static struct layout layout_for(const struct summary *summary, unsigned int terminal)
+{
+	size_t nr_columns = sizeof(columns) / sizeof(columns[0]);
+	size_t why = strlen(columns[nr_columns - 1].title);
+
+	for (size_t i = 0; i < summary->nr_rows && i < TABLE_ROWS; i++) {
+		size_t length = strlen(summary_why(&summary->rows[i].kernel));
+
+		why = length > why ? length : why;
+	}
+	why += 2;
+	if (terminal == 0)
+		return (struct layout){name_width(0), nr_columns};
+	if (terminal < OTHER_COLUMNS + NAME_WIDTH_MIN + why)
+		return (struct layout){name_width(terminal), nr_columns - 1};
+	return (struct layout){name_width(terminal - (unsigned int)why), nr_columns};
 }
 
 static double share_of(const struct summary *summary, const struct stats_kernel *row)
@@ -105,6 +139,7 @@ static void add_row(struct table *table, const struct summary *summary,
 	char block[40];
 	char tpcs[16];
 	char flags[8];
+	char how[SUMMARY_HOW_BYTES];
 
 	kernel_name_short(row->name, name, width);
 	(void)snprintf(launches, sizeof(launches), "%" PRIu64, row->nr_launches);
@@ -117,8 +152,9 @@ static void add_row(struct table *table, const struct summary *summary,
 	dims_text(block, sizeof(block), row->block);
 	(void)snprintf(tpcs, sizeof(tpcs), "%" PRIu32, row->tpcs);
 	flags_text(flags, row->flags);
+	summary_how(row, how);
 	table_add(table, (const char *const[]){name, launches, total, p50, p99, share, grid, block,
-					       tpcs, flags});
+					       tpcs, flags, how, summary_why(row)});
 }
 
 static void print_head(const struct summary *summary, FILE *file)
@@ -126,7 +162,7 @@ static void print_head(const struct summary *summary, FILE *file)
 	uint64_t launches = 0;
 
 	for (size_t i = 0; i < summary->nr_rows; i++)
-		launches += summary->rows[i].nr_launches;
+		launches += summary->rows[i].kernel.nr_launches;
 	(void)fprintf(file,
 		      "lithos: %" PRIu64 " launches of %zu kernels, %.3f ms of GPU time, %" PRIu32
 		      " processes",
@@ -154,35 +190,55 @@ static void print_foot(const struct summary *summary, FILE *file)
 
 static int print_as_table(const struct summary *summary, unsigned int width, FILE *file)
 {
-	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	struct layout layout = layout_for(summary, width);
+	struct table *table = table_new(columns, layout.nr_columns);
 	int r = 0;
 
 	if (table == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < summary->nr_rows && i < TABLE_ROWS; i++)
-		add_row(table, summary, &summary->rows[i], name_width(width));
+		add_row(table, summary, &summary->rows[i].kernel, layout.name_width);
 	print_head(summary, file);
 	if (summary->nr_rows > 0)
 		r = table_print(table, file);
+	if (layout.nr_columns < sizeof(columns) / sizeof(columns[0]))
+		summary_print_reasons(summary, file);
+	summary_print_long_blocks(summary, file);
 	print_foot(summary, file);
 	table_free(table);
 	return r;
 }
 
+static json_t *split_json(const struct stats_kernel *row)
+{
+	uint32_t way = stats_way(row->way_reason);
+	uint32_t reason = stats_reason(row->way_reason);
+
+	return json_pack(
+		"{s:s, s:s, s:I, s:I, s:I, s:I}", "way", split_way_name((enum split_way)way),
+		"reason", split_reason_text((enum split_reason)reason), "atoms",
+		(json_int_t)stats_atoms(row->way_reason), "split", (json_int_t)row->nr_split, "cut",
+		(json_int_t)row->nr_cut, "block_us", (json_int_t)row->block_us);
+}
+
 static json_t *kernel_json(const struct summary *summary, const struct stats_kernel *row)
 {
 	char flags[8];
+	json_t *kernel;
 
 	flags_text(flags, row->flags);
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:[I,I,I], s:[I,I,I], s:I, s:I, s:s}",
-			 "name", row->name, "launches", (json_int_t)row->nr_launches, "timed",
-			 (json_int_t)row->nr_timed, "total_ns", (json_int_t)summary_total_ns(row),
-			 "p50_ns", (json_int_t)stats_quantile_ns(row, 0.50), "p99_ns",
-			 (json_int_t)stats_quantile_ns(row, 0.99), "share", share_of(summary, row),
-			 "grid", (json_int_t)row->grid[0], (json_int_t)row->grid[1],
-			 (json_int_t)row->grid[2], "block", (json_int_t)row->block[0],
-			 (json_int_t)row->block[1], (json_int_t)row->block[2], "type",
-			 (json_int_t)row->grid_type, "tpcs", (json_int_t)row->tpcs, "flags", flags);
+	kernel = json_pack(
+		"{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:[I,I,I], s:[I,I,I], s:I, s:I, s:s}", "name",
+		row->name, "launches", (json_int_t)row->nr_launches, "timed",
+		(json_int_t)row->nr_timed, "total_ns", (json_int_t)summary_total_ns(row), "p50_ns",
+		(json_int_t)stats_quantile_ns(row, 0.50), "p99_ns",
+		(json_int_t)stats_quantile_ns(row, 0.99), "share", share_of(summary, row), "grid",
+		(json_int_t)row->grid[0], (json_int_t)row->grid[1], (json_int_t)row->grid[2],
+		"block", (json_int_t)row->block[0], (json_int_t)row->block[1],
+		(json_int_t)row->block[2], "type", (json_int_t)row->grid_type, "tpcs",
+		(json_int_t)row->tpcs, "flags", flags);
+	(void)json_object_update_new(kernel, split_json(row));
+	return kernel;
 }
 
 static int print_as_json(const struct summary *summary, FILE *file)
@@ -191,7 +247,8 @@ static int print_as_json(const struct summary *summary, FILE *file)
 	json_t *counters = json_object();
 
 	for (size_t i = 0; i < summary->nr_rows; i++)
-		(void)json_array_append_new(kernels, kernel_json(summary, &summary->rows[i]));
+		(void)json_array_append_new(kernels,
+					    kernel_json(summary, &summary->rows[i].kernel));
 	for (int i = 0; i < STATS_NR_COUNTERS; i++)
 		(void)json_object_set_new(counters, stats_counter_rows[i].name,
 					  json_integer((json_int_t)summary->counter[i]));

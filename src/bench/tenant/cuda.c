@@ -7,28 +7,13 @@
  * than none, and the last line of the log says which call it was.
  * Tested by tests/integration/bench.bats.
  */
-#include "bench/sim/cuda.h"
+#include "bench/tenant/cuda.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define BLOCK_THREADS 1024
-
-static const char spin_ptx[] = ".version 7.8\n"
-			       ".target sm_75\n"
-			       ".address_size 64\n"
-			       ".visible .entry lk_spin(.param .u64 p_ns)\n{\n"
-			       "	.reg .pred %p<2>;\n"
-			       "	.reg .b64 %rd<4>;\n"
-			       "	mov.u64 %rd1, %globaltimer;\n"
-			       "	ld.param.u64 %rd2, [p_ns];\n"
-			       "WAIT:\n"
-			       "	mov.u64 %rd3, %globaltimer;\n"
-			       "	sub.s64 %rd3, %rd3, %rd1;\n"
-			       "	setp.lt.u64 %p1, %rd3, %rd2;\n"
-			       "	@%p1 bra WAIT;\n"
-			       "	ret;\n}\n";
 
 static struct {
 	__typeof__(cuInit) *init;
@@ -38,6 +23,7 @@ static struct {
 	__typeof__(cuCtxSetCurrent) *set_current;
 	__typeof__(cuModuleLoadData) *load;
 	__typeof__(cuModuleGetFunction) *function;
+	__typeof__(cuMemAlloc) *alloc;
 	__typeof__(cuStreamCreate) *stream_create;
 	__typeof__(cuStreamSynchronize) *stream_synchronize;
 	__typeof__(cuStreamBeginCapture) *begin_capture;
@@ -84,6 +70,7 @@ static void driver_load(void)
 	cu.set_current = symbol(driver, "cuCtxSetCurrent");
 	cu.load = symbol(driver, "cuModuleLoadData");
 	cu.function = symbol(driver, "cuModuleGetFunction");
+	cu.alloc = symbol(driver, "cuMemAlloc_v2");
 	cu.stream_create = symbol(driver, "cuStreamCreate");
 	cu.stream_synchronize = symbol(driver, "cuStreamSynchronize");
 	cu.begin_capture = symbol(driver, "cuStreamBeginCapture_v2");
@@ -99,7 +86,6 @@ static void driver_load(void)
 void gpu_open(struct gpu *gpu)
 {
 	CUcontext ctx;
-	CUmodule module;
 
 	driver_load();
 	check("cuInit", cu.init(0));
@@ -107,16 +93,30 @@ void gpu_open(struct gpu *gpu)
 	check("cuDeviceGetName", cu.device_name(gpu->device, sizeof(gpu->device), 0));
 	check("cuDevicePrimaryCtxRetain", cu.retain(&ctx, 0));
 	check("cuCtxSetCurrent", cu.set_current(ctx));
-	check("cuModuleLoadData", cu.load(&module, spin_ptx));
-	check("cuModuleGetFunction", cu.function(&gpu->spin, module, "lk_spin"));
 	check("cuStreamCreate", cu.stream_create(&gpu->stream, CU_STREAM_NON_BLOCKING));
 }
 
-void gpu_spin(const struct gpu *gpu, unsigned int nr_blocks, uint64_t ns)
+CUfunction gpu_kernel(const char *ptx, const char *name)
 {
-	void *params[] = {&ns};
+	CUmodule module;
+	CUfunction kernel;
 
-	check("cuLaunchKernel", cu.launch(gpu->spin, nr_blocks, 1, 1, BLOCK_THREADS, 1, 1, 0,
+	check("cuModuleLoadData", cu.load(&module, ptx));
+	check("cuModuleGetFunction", cu.function(&kernel, module, name));
+	return kernel;
+}
+
+CUdeviceptr gpu_memory(size_t bytes)
+{
+	CUdeviceptr memory;
+
+	check("cuMemAlloc", cu.alloc(&memory, bytes));
+	return memory;
+}
+
+void gpu_launch(const struct gpu *gpu, CUfunction kernel, unsigned int nr_blocks, void **params)
+{
+	check("cuLaunchKernel", cu.launch(kernel, nr_blocks, 1, 1, BLOCK_THREADS, 1, 1, 0,
 					  gpu->stream, params, NULL));
 }
 

@@ -27,7 +27,7 @@
 
 #include <lithos/tpcset.h>
 
-#define SHM_VERSION        1u
+#define SHM_VERSION        2u
 #define SHM_BOARD_MAGIC    0x4452424cu /* "LBRD" */
 #define SHM_GRANT_MAGIC    0x4e52474cu /* "LGRN" */
 #define SHM_ACTIVITY_MAGIC 0x5443414cu /* "LACT" */
@@ -106,15 +106,26 @@ struct shm_grant {
 	uint64_t pad[2];
 };
 
+enum shm_epoch_state {
+	SHM_EPOCH_NONE = 0,  /* the process tells nobody to go: it has no word on the GPU */
+	SHM_EPOCH_READY = 1, /* the handle may be opened */
+};
+
 /* What one process of a tenant says. Four cache lines; the first is read by borrowers. */
 struct shm_proc {
 	/* Line 0: written when a state changes, not at every launch. */
 	uint32_t active; /* owner: 1 from a launch until idle for the grace period; atomic */
 	uint32_t wants;  /* borrower: 1 while it has work that borrowed TPCs would run; atomic */
 	uint32_t pid;    /* as the process sees itself; for people */
-	uint32_t reserved0;
+	/*
+	 * Owner: raised each time it becomes active, after `active` and before the same number is
+	 * written to its word on the GPU; atomic. See docs/splitting.md.
+	 */
+	uint32_t epoch;
 	uint64_t active_since_ns;
-	uint64_t pad0[5];
+	uint32_t epoch_state; /* enum shm_epoch_state; release, after the handle */
+	uint32_t reserved0;
+	uint64_t pad0[4];
 	/* Line 1: written by the tracker thread and by borrowed launches. */
 	uint64_t beat_ns;        /* the tracker's last pass */
 	uint64_t hold_until_ns;  /* predicted end of what is outstanding on `hold`; 0 = nothing */
@@ -131,7 +142,8 @@ struct shm_proc {
 	uint64_t memory_bytes;    /* device memory allocated */
 	uint32_t last_error;      /* CUresult of the last failed launch; 0 = none */
 	uint32_t reserved2;
-	uint64_t pad2[9];
+	uint8_t epoch_handle[64]; /* CUipcMemHandle of the epoch's memory; its first word */
+	uint64_t pad2;
 };
 
 struct shm_activity {

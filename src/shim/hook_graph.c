@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "shim/slots.h"
+#include "shim/split/code.h"
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
@@ -71,6 +72,7 @@ CUresult hook_cuModuleUnload(CUmodule module)
 	CUresult result = real_cuModuleUnload(module);
 
 	kernels_flush();
+	code_flush();
 	return result;
 }
 
@@ -79,5 +81,6 @@ CUresult hook_cuLibraryUnload(CUlibrary library)
 	CUresult result = real_cuLibraryUnload(library);
 
 	kernels_flush();
+	code_flush();
 	return result;
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "shim/slots.h"
+#include "shim/split/epoch.h"
 #include "shim/tenant.h"
 
 /* Keys of streams: the handle, or a small number of its own for the default streams of a thread. */
@@ -29,17 +30,21 @@ static uint64_t stream_key_ptsz(const void *stream)
 	return stream ? (uint64_t)(uintptr_t)stream : (uint64_t)(uintptr_t)thread_self();
 }
 
-static struct thread_state *launch_begin(uint64_t key)
+static struct thread_state *launch_begin(uint64_t key, CUfunction f)
 {
 	struct thread_state *t = thread_self();
 
 	t->stream_key = key;
+	t->func = f;
 	return t;
 }
 
 static CUresult launch_end(struct thread_state *t, CUresult result)
 {
 	t->stream_key = 0;
+	t->func = NULL;
+	if (__builtin_expect(t->epoch_is_late != 0, 0))
+		epoch_write_late(t);
 	return result;
 }
 
@@ -47,7 +52,7 @@ CUresult hook_cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, uns
 			     unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
 			     CUstream stream, void **params, void **extra)
 {
-	struct thread_state *t = launch_begin(stream_key(stream));
+	struct thread_state *t = launch_begin(stream_key(stream), f);
 
 	return launch_end(
 		t, real_cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, stream, params, extra));
@@ -57,7 +62,7 @@ CUresult hook_cuLaunchKernel_ptsz(CUfunction f, unsigned int gx, unsigned int gy
 				  unsigned int bx, unsigned int by, unsigned int bz,
 				  unsigned int shared, CUstream stream, void **params, void **extra)
 {
-	struct thread_state *t = launch_begin(stream_key_ptsz(stream));
+	struct thread_state *t = launch_begin(stream_key_ptsz(stream), f);
 
 	return launch_end(t, real_cuLaunchKernel_ptsz(f, gx, gy, gz, bx, by, bz, shared, stream,
 						      params, extra));
@@ -116,7 +121,7 @@ static int config_exceeds_quota(const CUlaunchConfig *config, CUfunction f)
 CUresult hook_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **params,
 			       void **extra)
 {
-	struct thread_state *t = launch_begin(config ? stream_key(config->hStream) : 0);
+	struct thread_state *t = launch_begin(config ? stream_key(config->hStream) : 0, f);
 
 	if (config_exceeds_quota(config, f))
 		return launch_end(t, CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
@@ -126,7 +131,7 @@ CUresult hook_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void 
 CUresult hook_cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void **params,
 				    void **extra)
 {
-	struct thread_state *t = launch_begin(config ? stream_key_ptsz(config->hStream) : 0);
+	struct thread_state *t = launch_begin(config ? stream_key_ptsz(config->hStream) : 0, f);
 
 	if (config_exceeds_quota(config, f))
 		return launch_end(t, CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
@@ -139,7 +144,7 @@ CUresult hook_cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned 
 					void **params)
 {
 	struct gang gang = {f, (uint64_t)gx * gy * gz, (uint64_t)bx * by * bz, shared};
-	struct thread_state *t = launch_begin(stream_key(stream));
+	struct thread_state *t = launch_begin(stream_key(stream), f);
 
 	if (gang_exceeds_quota(&gang))
 		return launch_end(t, CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
@@ -153,7 +158,7 @@ CUresult hook_cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gx, unsi
 					     void **params)
 {
 	struct gang gang = {f, (uint64_t)gx * gy * gz, (uint64_t)bx * by * bz, shared};
-	struct thread_state *t = launch_begin(stream_key_ptsz(stream));
+	struct thread_state *t = launch_begin(stream_key_ptsz(stream), f);
 
 	if (gang_exceeds_quota(&gang))
 		return launch_end(t, CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE);
@@ -175,27 +180,27 @@ CUresult hook_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *list, uns
 		if (gang_exceeds_quota(&gang))
 			return CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE;
 	}
-	struct thread_state *t = launch_begin(KEY_NULL_STREAM);
+	struct thread_state *t = launch_begin(KEY_NULL_STREAM, NULL);
 	return launch_end(t, real_cuLaunchCooperativeKernelMultiDevice(list, n, flags));
 }
 
 CUresult hook_cuLaunch(CUfunction f)
 {
-	struct thread_state *t = launch_begin(KEY_NULL_STREAM);
+	struct thread_state *t = launch_begin(KEY_NULL_STREAM, f);
 
 	return launch_end(t, real_cuLaunch(f));
 }
 
 CUresult hook_cuLaunchGrid(CUfunction f, int width, int height)
 {
-	struct thread_state *t = launch_begin(KEY_NULL_STREAM);
+	struct thread_state *t = launch_begin(KEY_NULL_STREAM, f);
 
 	return launch_end(t, real_cuLaunchGrid(f, width, height));
 }
 
 CUresult hook_cuLaunchGridAsync(CUfunction f, int width, int height, CUstream stream)
 {
-	struct thread_state *t = launch_begin(stream_key(stream));
+	struct thread_state *t = launch_begin(stream_key(stream), f);
 
 	return launch_end(t, real_cuLaunchGridAsync(f, width, height, stream));
 }

@@ -17,6 +17,9 @@
  * order at the end matters: the record is armed before the launch is counted as begun
  * (link/activity.c).
  *
+ * A launch that the dispatcher splits (split/edit.h) is redirected after it was given its mask and its
+ * record. What splitting must know of a kernel is noted when its shape is first seen.
+ *
  * A graph's nodes come through here once, when the graph is uploaded; their records live with the
  * graph (track/execs.h).
  *
@@ -32,6 +35,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hw/prelude/prelude.h"
 #include "hw/qmd.h"
 #include "hw/qmd_allow.h"
 #include "hw/qmd_fast.h"
@@ -39,6 +43,10 @@
 #include "sched/fit.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
+#include "shim/split/arena.h"
+#include "shim/split/code.h"
+#include "shim/split/edit.h"
+#include "shim/split/plan.h"
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
@@ -53,6 +61,7 @@ struct launch {
 	struct thread_state *thread;
 	struct context *ctx;
 	const struct qmd_layout *layout; /* NULL: V04_00, edited by qmd_fast.h */
+	CUfunction func;                 /* as the program names it */
 	uint32_t tpcs;
 	uint32_t flags; /* STATS_KERNEL_* */
 	/* Only when the device is shared: */
@@ -221,6 +230,20 @@ static __attribute__((noinline)) void mask_shared_slow(struct launch *launch)
 	thread_count(STATS_qmd_masked);
 }
 
+/* A claimed launch stays on TPCs whose owners can tell it to go; a helper goes where there is room. */
+static __attribute__((noinline)) void mask_split(struct launch *launch)
+{
+	const struct split_edit *edit = launch->thread->split;
+	struct tpcset allowed = launch->grid.allowed;
+
+	if (edit->is_everywhere)
+		allowed = launch->ctx->device->topo.present;
+	else if (edit->within)
+		allowed = tpcset_and(allowed, *edit->within);
+	if (!tpcset_is_empty(&allowed) && !tpcset_equal(&allowed, &launch->grid.allowed))
+		grid_recount(launch, &allowed);
+}
+
 static void mask_shared(struct launch *launch)
 {
 	uint32_t *words = launch->event->qmd;
@@ -228,6 +251,8 @@ static void mask_shared(struct launch *launch)
 
 	launch->now_ns = clock_now_ns();
 	share_grid_now(launch->thread, launch->now_ns, &launch->grid);
+	if (unlikely(launch->thread->split != NULL))
+		mask_split(launch);
 	launch->tpcs = launch->grid.nr_own + launch->grid.nr_borrowed;
 	if (unlikely(launch->layout || qmd_v04_00_type(words) != QMD_GRID_ORDINARY ||
 		     qmd_v04_00_mask_counts(words))) {
@@ -249,10 +274,10 @@ static uint32_t slot_of(const struct launch *launch)
 	if (unlikely(launch->layout || qmd_v04_00_type(words) != QMD_GRID_ORDINARY)) {
 		if (qmd_decode_grid(layout_of(launch), words, &grid))
 			return PREDICT_NO_SLOT;
-		return predict_slot(launch->event->func, qmd_grid_blocks(&grid),
+		return predict_slot(launch->func, qmd_grid_blocks(&grid),
 				    grid.block[0] * grid.block[1] * grid.block[2]);
 	}
-	return predict_slot(launch->event->func,
+	return predict_slot(launch->func,
 			    (uint64_t)words[QMD_V04_00_WORD(GRID_WIDTH, 0)] *
 				    (words[QMD_V04_00_WORD(GRID_HEIGHT, 0)] & 0xffff) *
 				    (words[QMD_V04_00_WORD(GRID_DEPTH, 0)] & 0xffff),
@@ -264,7 +289,7 @@ static uint32_t slot_of(const struct launch *launch)
 static uint32_t slot_and_time(const struct launch *launch, uint64_t *ret_predicted_ns)
 {
 	struct thread_state *t = launch->thread;
-	int was_asked = t->asked.func == launch->event->func && t->asked.func;
+	int was_asked = t->asked.func == launch->func && t->asked.func;
 	uint32_t slot = was_asked ? t->asked.slot : slot_of(launch);
 
 	t->asked.func = NULL;
@@ -277,12 +302,30 @@ static uint32_t slot_and_time(const struct launch *launch, uint64_t *ret_predict
 	return slot;
 }
 
+static __attribute__((noinline)) void shape_note_slow(const struct launch *launch, uint32_t slot)
+{
+	struct qmd_grid grid;
+
+	if (arena_serves(launch->ctx) &&
+	    !qmd_decode_grid(layout_of(launch), launch->event->qmd, &grid))
+		plan_note_shape(slot, launch->func, &grid,
+				occupancy_blocks_per_sm(&launch->ctx->device->limits, &grid));
+}
+
 static void note_shared(struct launch *launch, struct launch_note *note)
 {
+	const struct split_edit *edit = launch->thread->split;
 	uint64_t predicted_ns;
 	uint32_t slot = slot_and_time(launch, &predicted_ns);
 
 	note->slot = slot + 1;
+	if (unlikely(!plan_knows_shape(slot)))
+		shape_note_slow(launch, slot);
+	if (unlikely(edit != NULL)) {
+		/* The time of a part says nothing of the whole. */
+		note->slot = edit->is_all ? note->slot : 0;
+		predicted_ns = edit->charge_ns ? edit->charge_ns : predicted_ns;
+	}
 	note->own_tpcs = (uint8_t)launch->grid.nr_own;
 	note->borrowed_tpcs = (uint8_t)launch->grid.nr_borrowed;
 	if (launch->grid.nr_borrowed)
@@ -382,6 +425,25 @@ static void row_shape(const struct launch *launch, struct stats_kernel *kernel)
 	changed_u32(&kernel->grid_type, QMD_GRID_ORDINARY);
 }
 
+/* How the dispatcher makes the launch, and why. */
+static __attribute__((noinline)) void row_explain(const struct thread_state *t,
+						  struct stats_kernel *kernel)
+{
+	const struct split_edit *edit = t->split;
+
+	changed_u32(&kernel->way_reason, t->way_reason);
+	changed_u32(&kernel->block_us, t->block_us);
+	if (edit && edit->result == EDIT_APPLIED && !edit->is_part)
+		(void)__atomic_fetch_add(&kernel->nr_split, 1, __ATOMIC_RELAXED);
+}
+
+/* A part of a launch that was seen and described before. */
+static __attribute__((noinline)) void row_part(const struct split_edit *edit, uint32_t row)
+{
+	if (row != KERNEL_NONE && edit->kind == PRELUDE_CLAIM && !edit->is_everywhere)
+		(void)__atomic_fetch_add(&tenant.stats->kernel[row].nr_cut, 1, __ATOMIC_RELAXED);
+}
+
 /* Shape and TPCs of the latest launch; the row's lines are written only when something changed. */
 static void row_describe(const struct launch *launch, uint32_t row)
 {
@@ -391,6 +453,8 @@ static void row_describe(const struct launch *launch, uint32_t row)
 	changed_u32(&kernel->tpcs, launch->tpcs);
 	changed_u32(&kernel->flags,
 		    __atomic_load_n(&kernel->flags, __ATOMIC_RELAXED) | launch->flags);
+	if (unlikely(launch->thread->way_reason != 0))
+		row_explain(launch->thread, kernel);
 }
 
 static __attribute__((noinline)) void record_node(struct launch *launch, struct thread_state *t,
@@ -424,6 +488,20 @@ static struct record_chunk *chunk_for(struct thread_state *t, struct context *ct
 	return t->chunk[ctx->index];
 }
 
+/* The launch has a record to end with: it goes through its prelude. */
+static __attribute__((noinline)) void split(const struct launch *launch, struct launch_note *note)
+{
+	struct split_edit *edit = launch->thread->split;
+
+	/* The driver's own grids inside the call are not the program's kernel. */
+	if (edit->result != EDIT_UNSEEN || launch->event->func == NULL ||
+	    !arena_serves(launch->ctx) || !edit_apply(edit, layout_of(launch), launch->event->qmd))
+		return;
+	note->run = (uint8_t)(edit->run + 1);
+	if (edit->is_part)
+		note->kernel = KERNEL_NONE;
+}
+
 static void record_launch(struct launch *launch, struct thread_state *t, uint32_t row)
 {
 	struct record_chunk *chunk = chunk_for(t, launch->ctx);
@@ -443,6 +521,8 @@ static void record_launch(struct launch *launch, struct thread_state *t, uint32_
 	} else {
 		note.submitted_ns = clock_now_ns();
 	}
+	if (unlikely(t->split != NULL))
+		split(launch, &note);
 	arm(launch, release, chunk_arm(chunk, &note), chunk->generation);
 }
 
@@ -454,6 +534,10 @@ static void record(struct launch *launch, struct thread_state *t)
 		record_node(launch, t, row);
 	else
 		record_launch(launch, t, row);
+	if (unlikely(t->split && t->split->is_part)) {
+		row_part(t->split, row);
+		return;
+	}
 	if (row != KERNEL_NONE) {
 		launch->flags |= t->stream_key ? 0 : STATS_KERNEL_DRIVER;
 		row_describe(launch, row);
@@ -482,7 +566,16 @@ static void launch_begun(const struct launch *launch)
 {
 	if (unlikely(!atomic_load_explicit(&launch->ctx->records_on, memory_order_relaxed)))
 		activity_untracked();
-	share_launching(launch->thread);
+	share_launching(launch->thread, 0);
+}
+
+/* Whatever became of a part, it never runs whole. Without a daemon, shapes are noted here. */
+static __attribute__((noinline)) void split_ends(const struct launch *launch)
+{
+	struct split_edit *edit = launch->thread->split;
+
+	if (edit->must && edit->result != EDIT_APPLIED)
+		edit_empty(edit, layout_of(launch), launch->event->qmd);
 }
 
 void qmd_hook(const struct qmd_event *event)
@@ -490,10 +583,14 @@ void qmd_hook(const struct qmd_event *event)
 	struct thread_state *t;
 	struct launch launch = {.event = event};
 
-	if (unlikely(probe_hook_edit(event)))
+	if (unlikely(probe_hook_edit(event) || prelude_hook(event)))
+		return;
+	/* Ours, one block, once a kernel: it counts nowhere. */
+	if (unlikely(arena_is_on() && event->func == arena.prelude.reader))
 		return;
 	t = thread_self();
 	launch.thread = t;
+	launch.func = t->func ? t->func : event->func;
 	thread_count_in(t, STATS_qmd_seen);
 	launch.ctx = tenant_context_of(t, event->ctx);
 	if (unlikely(!launch.ctx)) {
@@ -512,6 +609,11 @@ void qmd_hook(const struct qmd_event *event)
 		mask(&launch);
 	if (atomic_load_explicit(&launch.ctx->records_on, memory_order_relaxed))
 		record(&launch, t);
+	if (unlikely(plan_is_forced()) && arena_serves(launch.ctx) &&
+	    code_state_of(launch.func) == CODE_STATE_UNSEEN)
+		shape_note_slow(&launch, PREDICT_NO_SLOT);
+	if (unlikely(t->split != NULL))
+		split_ends(&launch);
 	if (launch.ctx->device->is_shared)
 		launch_begun(&launch);
 }

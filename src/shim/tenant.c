@@ -33,6 +33,10 @@
 #include "shim/qmd_hook.h"
 #include "shim/queue/queue.h"
 #include "shim/slots.h"
+#include "shim/split/arena.h"
+#include "shim/split/code.h"
+#include "shim/split/epoch.h"
+#include "shim/split/plan.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
 #include "shim/track/tracker.h"
@@ -65,7 +69,10 @@ int tenant_init(void)
 {
 	const char *missing = NULL;
 
-	tenant.wants_records = tenant.options.stats != 0;
+	if (plan_read_option(tenant.options.split))
+		log_line(NULL, LOG_ERROR, "msg=\"bad value, taken as auto\" LITHOS_SPLIT=\"%s\"",
+			 tenant.options.split);
+	tenant.wants_records = tenant.options.stats != 0 || plan_is_forced();
 	tenant.wants_masks = device_read_quota(tenant.options.tpc_quota) > 0;
 	tenant.wants_share = link_is_wanted();
 	tenant.wants_masks |= tenant.wants_share;
@@ -181,8 +188,31 @@ static struct context *context_find_locked(CUcontext handle)
 	return NULL;
 }
 
+/* Launches of the context may be split, and its process tells borrowers to go. */
+static void context_split_on(struct context *ctx)
+{
+	int minor = 0;
+
+	if (plan_is_off() || !(ctx->device->is_shared || plan_is_forced()) ||
+	    !atomic_load_explicit(&ctx->records_on, memory_order_relaxed))
+		return;
+	(void)tenant.ops.device_attribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+					  ctx->device->handle);
+	arena_open(ctx, ctx->device->cc_major, minor);
+	epoch_open();
+}
+
+static void context_split_off(const struct context *ctx)
+{
+	if (!arena_serves(ctx))
+		return;
+	epoch_close();
+	arena_close(ctx);
+}
+
 static void context_records_off(struct context *ctx)
 {
+	context_split_off(ctx);
 	atomic_store_explicit(&ctx->records_on, 0, memory_order_relaxed);
 	if (!ctx->has_pool)
 		return;
@@ -258,6 +288,7 @@ static void context_add_locked(CUcontext handle, CUdevice device, int is_primary
 		return;
 	stats_note_device(ctx->device);
 	context_records_on(ctx);
+	context_split_on(ctx);
 	/* pairs with the acquire in context_find(): the context before its handle */
 	atomic_store_explicit(&ctx->handle, handle, memory_order_release);
 	(void)atomic_fetch_add_explicit(&contexts.generation, 1, memory_order_release);
@@ -311,8 +342,10 @@ void tenant_context_closing(CUcontext handle)
 
 	(void)pthread_mutex_lock(&contexts.lock);
 	ctx = handle ? context_find_locked(handle) : NULL;
-	if (ctx)
+	if (ctx) {
+		context_split_off(ctx);
 		atomic_store_explicit(&ctx->records_on, 0, memory_order_relaxed);
+	}
 	(void)pthread_mutex_unlock(&contexts.lock);
 }
 
@@ -444,5 +477,7 @@ void tenant_after_fork(void)
 	kernels_after_fork();
 	execs_after_fork();
 	memory_after_fork();
+	arena_after_fork();
+	epoch_after_fork();
 	thread_after_fork();
 }

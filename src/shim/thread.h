@@ -24,10 +24,12 @@ struct context;
 struct record_chunk;
 struct exec;
 struct share_view;
+struct split_edit;
 
 struct thread_state {
 	/* The launch the thread is in, set by the launch hooks, read by the descriptor hook. */
 	uint64_t stream_key; /* 0 = the launch came by another way */
+	CUfunction func;     /* as the program names it in that launch; NULL = not known */
 	struct exec *exec;   /* the executable graph being uploaded or launched, or NULL */
 	int is_spare;        /* shared by threads without a state of their own: takes no records */
 
@@ -58,6 +60,12 @@ struct thread_state {
 		uint32_t width; /* TPCs that predicted_ns is for */
 		uint64_t predicted_ns;
 	} asked;
+
+	/* Of the launch that the dispatcher is in (shim/split/): what to make of it, or NULL; why. */
+	struct split_edit *split;
+	uint32_t way_reason; /* as in the statistics, 0 = nothing to say */
+	uint32_t block_us;
+	uint32_t epoch_is_late; /* raised in the descriptor hook, not yet on the GPU */
 
 	uint32_t kernel_generation;
 	struct {

@@ -10,7 +10,8 @@ function(lithos_queue_test name)
 		${shim_src}/queue/launch.c
 		${shim_src}/queue/ops.c
 		${shim_src}/queue/queue.c
-		${shim_src}/queue/streams.c)
+		${shim_src}/queue/streams.c
+		split_fakes_queue.c)
 	target_link_libraries(unit_${name} PRIVATE lithos_cuda Threads::Threads)
 	target_compile_definitions(unit_${name} PRIVATE __CUDA_API_VERSION_INTERNAL)
 	set_tests_properties(unit_${name} PROPERTIES LABELS "unit;threads")

@@ -31,6 +31,10 @@ lithos_shim_unit_test(records_pool THREADS)
 lithos_shim_unit_test(thread_pool THREADS)
 lithos_shim_unit_test(tracker_durations THREADS)
 
+# Kernels' code, with the test in the place of the driver.
+lithos_shim_unit_test(code_reader THREADS)
+target_sources(unit_code_reader PRIVATE ${shim_src}/split/code.c)
+
 # The tenant's side of sharing without a daemon.
 add_library(link_parts STATIC
 	${shim_src}/link/activity.c
@@ -42,6 +46,7 @@ add_library(link_parts STATIC
 target_link_libraries(link_parts PUBLIC shim_parts)
 foreach(name link_activity link_regions share_view_ask share_view_copies)
 	lithos_unit_test(${name} link_parts)
+	target_sources(unit_${name} PRIVATE split_fakes.c)
 	set_tests_properties(unit_${name} PROPERTIES LABELS "unit;threads")
 endforeach()
 # ThreadSanitizer takes mapping memory anew under its readers for a race; here that is the purpose.
@@ -63,6 +68,7 @@ foreach(name hook_contexts hook_launches)
 		${shim_src}/hook_device.c
 		${shim_src}/hook_graph.c
 		${shim_src}/hook_launch.c
+		split_fakes.c
 		${shim_src}/hook_proc.c
 		${shim_src}/thread.c
 		${shim_src}/track/records.c)

@@ -45,6 +45,7 @@
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/memory/account.h"
+#include "shim/split/epoch.h"
 #include "shim/thread.h"
 #include "shim/track/execs.h"
 #include "shim/track/predict_table.h"
@@ -93,11 +94,13 @@ static int own_tpcs_are_held(uint64_t now_ns)
 	return !tpcset_is_empty(&busy);
 }
 
-static __attribute__((noinline)) void become_active(struct shm_proc *line)
+static __attribute__((noinline)) void become_active(struct thread_state *t, struct shm_proc *line,
+						    int may_call)
 {
 	uint64_t now = clock_now_ns();
 
 	__atomic_store_n(&line->active, 1, __ATOMIC_SEQ_CST);
+	epoch_raise(t, may_call);
 	__atomic_store_n(&line->wants, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&line->active_since_ns, now, __ATOMIC_RELAXED);
 	if (own_tpcs_are_held(now))
@@ -107,7 +110,7 @@ static __attribute__((noinline)) void become_active(struct shm_proc *line)
 	tracker_kick();
 }
 
-void share_launching(struct thread_state *t)
+void share_launching(struct thread_state *t, int may_call)
 {
 	struct shm_proc *line;
 
@@ -116,7 +119,7 @@ void share_launching(struct thread_state *t)
 	line = link_state.line;
 	(void)atomic_fetch_add_explicit(&t->nr_begun, 1, memory_order_seq_cst);
 	if (link_unlikely(!__atomic_load_n(&line->active, __ATOMIC_SEQ_CST)))
-		become_active(line);
+		become_active(t, line, may_call);
 }
 
 void share_launching_soon(struct thread_state *t)
@@ -126,13 +129,13 @@ void share_launching_soon(struct thread_state *t)
 	if (!link_is_on())
 		return;
 	if (link_unlikely(t->is_spare)) {
-		share_launching(t);
+		share_launching(t, 1);
 		return;
 	}
 	n = atomic_load_explicit(&t->nr_begun, memory_order_relaxed);
 	atomic_store_explicit(&t->nr_begun, n + 1, memory_order_relaxed);
 	if (link_unlikely(!__atomic_load_n(&link_state.line->active, __ATOMIC_RELAXED)))
-		become_active(link_state.line);
+		become_active(t, link_state.line, 1);
 }
 
 void share_failed(CUresult result)

@@ -36,6 +36,7 @@
 #include "base/log.h"
 #include "shim/link/link.h"
 #include "shim/link/wire.h"
+#include "shim/split/epoch.h"
 #include "shim/tenant.h"
 
 #define HANDSHAKE_NS    1000000000u
@@ -181,6 +182,7 @@ static void line_begin(struct shm_proc *line)
 {
 	__atomic_store_n(&line->pid, (uint32_t)getpid(), __ATOMIC_RELAXED);
 	__atomic_store_n(&line->beat_ns, clock_now_ns(), __ATOMIC_RELAXED);
+	epoch_publish();
 }
 
 static void fd_replace(int *at, int fd)

@@ -65,7 +65,7 @@ static struct context *context_of(struct thread_state *t, CUstream stream)
 void share_graph_launching(struct thread_state *t)
 {
 	activity_in_call(1);
-	share_launching(t);
+	share_launching(t, 1);
 }
 
 static void note_fill(struct thread_state *t, struct exec *exec, struct launch_note *note)

@@ -160,6 +160,11 @@ void share_charge(struct thread_state *t, const struct tpcset *allowed, uint64_t
 	note->ticket = (uint8_t)hold_begin(note->charged_ns, &borrowed, note->submitted_ns);
 }
 
+uint64_t share_remaining_ns(uint64_t now_ns)
+{
+	return link_is_on() ? hold_remaining_ns(now_ns) : UINT64_MAX;
+}
+
 /* --- asking --- */
 
 static int held_for(const struct share_request *request, uint64_t now_ns, uint64_t limit_ns)

@@ -55,6 +55,9 @@ int share_may_hold(void);
  */
 enum share_verdict share_ask(const struct device *device, const struct share_request *request);
 
+/* Predicted time of the borrowed work that is outstanding and has not run yet; UINT64_MAX: unknown. */
+uint64_t share_remaining_ns(uint64_t now_ns);
+
 /*
  * The TPCs a grid may use, at the moment its descriptor is written. Never empty. *ret_is_borrowed: not
  * only own ones.
@@ -63,9 +66,10 @@ void share_mask(const struct device *device, struct tpcset *ret_allowed, uint32_
 
 /*
  * The program launches something (kernel or graph), held back or not: from here on the owner's TPCs
- * are avoided by borrowers. About 10 ns when already active.
+ * are avoided by borrowers. About 10 ns when already active. may_call: the driver may be called here,
+ * which it must not be in the descriptor hook.
  */
-void share_launching(struct thread_state *t);
+void share_launching(struct thread_state *t, int may_call);
 
 /*
  * The same before the driver is called, for what will come to the descriptor hook, which calls

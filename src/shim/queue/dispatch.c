@@ -11,6 +11,9 @@
  * nothing changes, and without held operations it sleeps. It never spins. The lock is given back during
  * each driver call; the operation stays in its lanes until the call returned.
  *
+ * A launch may be made in atoms, or claimed (shim/split/): then its operation stays where it is until the
+ * last atom was made, or the work is complete or committed. Works are looked at between two operations.
+ *
  * With the option `hold=always` launches are held for a random time up to 100 us, half of them for none:
  * for tests of order.
  *
@@ -28,6 +31,8 @@
 #include "shim/link/share.h"
 #include "shim/queue/driver.h"
 #include "shim/queue/launch.h"
+#include "shim/split/claim.h"
+#include "shim/split/plan.h"
 #include "shim/thread.h"
 #include "shim/track/predict_table.h"
 
@@ -35,6 +40,7 @@
 #define PAUSE_MAX_NS  1000000u
 #define STOP_LIMIT_NS 1000000000u
 #define DELAY_MAX_NS  100000u
+#define WORK_PAUSE_NS 100000u /* without a daemon nobody wakes the dispatcher when a work ends */
 
 static struct {
 	pthread_t thread;
@@ -139,8 +145,7 @@ static int share_lets(const struct op *op)
 	if (!op->device || !share_may_hold())
 		return 1;
 	if (op->func)
-		request.predicted_ns =
-			predict_of(thread_self(), op->func, op->nr_blocks, op->nr_threads);
+		request.predicted_ns = plan_predict(thread_self(), op);
 	if (op->exec)
 		launch_describe_graph(op->exec, &request, &mask);
 	return share_ask(op->device, &request) == SHARE_GO;
@@ -202,22 +207,19 @@ static struct op *pick_locked(struct pass *pass)
 
 /* --- the thread -------------------------------------------------------------------------------------- */
 
-static void submit_locked(struct op *op)
+static CUresult context_enter(const struct op *op)
 {
 	CUresult result = CUDA_SUCCESS;
 
-	op->in_submission = 1;
-	if (op->is_launch)
-		op->lane[0]->served = ++dispatch.serves;
-	(void)pthread_mutex_unlock(&queue.lock);
 	if (op->ctx != dispatch.current)
 		result = queue_driver.ctx_set_current(op->ctx);
 	dispatch.current = op->ctx;
-	if (result == CUDA_SUCCESS)
-		result = op->submit(op);
-	(void)pthread_mutex_lock(&queue.lock);
-	if (result != CUDA_SUCCESS)
-		note_error_locked(op->ctx, result);
+	return result;
+}
+
+/* The operation is the driver's alone from here on. */
+static void leave_lanes_locked(struct op *op)
+{
 	/* Without work the context may be destroyed, and its handle given to another. */
 	if (queue.all.head == op && queue.all.tail == op)
 		dispatch.current = NULL;
@@ -225,6 +227,89 @@ static void submit_locked(struct op *op)
 	op_free_locked(op);
 	if (queue.nr_waiters)
 		(void)pthread_cond_broadcast(&queue.submitted);
+}
+
+/* 1 when something was submitted. */
+static int submit_locked(struct op *op)
+{
+	CUresult result;
+
+	op->in_submission = 1;
+	op->next = PLAN_DONE;
+	if (op->is_launch)
+		op->lane[0]->served = ++dispatch.serves;
+	(void)pthread_mutex_unlock(&queue.lock);
+	result = context_enter(op);
+	if (result == CUDA_SUCCESS)
+		result = op->submit(op);
+	(void)pthread_mutex_lock(&queue.lock);
+	if (result != CUDA_SUCCESS)
+		note_error_locked(op->ctx, result);
+	if (op->next == PLAN_DONE)
+		leave_lanes_locked(op);
+	else if (op->next != PLAN_STAYS)
+		op->in_submission = 0;
+	return op->next != PLAN_LATER;
+}
+
+/* --- works ------------------------------------------------------------------------------------------- */
+
+static void help_locked(struct op *op)
+{
+	CUresult result;
+
+	(void)pthread_mutex_unlock(&queue.lock);
+	result = context_enter(op);
+	if (result == CUDA_SUCCESS)
+		result = launch_help(op);
+	(void)pthread_mutex_lock(&queue.lock);
+	if (result != CUDA_SUCCESS)
+		note_error_locked(op->ctx, result);
+}
+
+/* 1 when an operation left its lanes or may go again. */
+static int work_happened_locked(enum work_event event, struct op *op)
+{
+	switch (event) {
+	case WORK_DONE:
+	case WORK_COMMITTED:
+		leave_lanes_locked(op);
+		return 1;
+	case WORK_CUT:
+		op->in_submission = 0;
+		op->held_ns = clock_now_ns();
+		return 1;
+	case WORK_STUCK:
+		help_locked(op);
+		return 0;
+	case WORK_NOTHING:
+	default:
+		return 0;
+	}
+}
+
+/* Looks at all works; 1 when that changed what may go. */
+static int works_step_locked(struct pass *pass)
+{
+	struct work_look look = {
+		.now_ns = pass->now_ns,
+		.remaining_ns = share_remaining_ns(pass->now_ns),
+		.is_awaited = queue.nr_waiters || queue.all.head != queue.all.tail,
+	};
+	uint64_t next_ns = pass->now_ns + pass->wait_ns;
+	int is_new = 0;
+
+	for (uint32_t i = 0; claim_any() && i < CLAIM_MAX_WORKS; i++) {
+		struct op *op = NULL;
+		enum work_event event;
+		/* Operations of works stay where they are meanwhile: only this thread removes them. */
+		(void)pthread_mutex_unlock(&queue.lock);
+		event = claim_look(i, &look, &op, &next_ns);
+		(void)pthread_mutex_lock(&queue.lock);
+		is_new |= work_happened_locked(event, op);
+	}
+	pass->wait_ns = time_before(pass->now_ns, next_ns) ? next_ns - pass->now_ns : 1;
+	return is_new;
 }
 
 static uint64_t nr_held(void)
@@ -237,6 +322,8 @@ static void pause_locked(uint64_t timeout_ns)
 	struct timespec span = {.tv_nsec = (long)timeout_ns};
 
 	(void)pthread_mutex_unlock(&queue.lock);
+	if (!share_is_on() && claim_any() && timeout_ns > WORK_PAUSE_NS)
+		span.tv_nsec = WORK_PAUSE_NS;
 	if (share_is_on()) {
 		share_queued(nr_held());
 		share_wait(timeout_ns);
@@ -260,10 +347,12 @@ static void sleep_locked(void)
 static void step_locked(void)
 {
 	struct pass pass = {.now_ns = clock_now_ns(), .wait_ns = dispatch.pause_ns};
-	struct op *op = pick_locked(&pass);
+	struct op *op;
 
-	if (op) {
-		submit_locked(op);
+	if (claim_any() && works_step_locked(&pass))
+		dispatch.pause_ns = PAUSE_MIN_NS;
+	op = pick_locked(&pass);
+	if (op && submit_locked(op)) {
 		dispatch.pause_ns = PAUSE_MIN_NS;
 	} else if (queue.all.head) {
 		pause_locked(pass.wait_ns);
@@ -271,6 +360,9 @@ static void step_locked(void)
 			dispatch.pause_ns *= 2;
 		if (dispatch.pause_ns > PAUSE_MAX_NS)
 			dispatch.pause_ns = PAUSE_MAX_NS;
+	} else if (claim_any()) {
+		/* Committed works whose records have not come. */
+		pause_locked(pass.wait_ns);
 	} else {
 		sleep_locked();
 	}

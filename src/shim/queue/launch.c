@@ -30,6 +30,7 @@
 #include "shim/queue/ops.h"
 #include "shim/queue/streams.h"
 #include "shim/slots.h"
+#include "shim/split/plan.h"
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
 #include "shim/track/predict_table.h"
@@ -122,6 +123,9 @@ static __attribute__((noinline)) int shape_is_let(struct thread_state *t, CUfunc
 {
 	struct share_request request = {.predicted_ns = predict_of(t, func, nr_blocks, nr_threads)};
 
+	/* The dispatcher splits it. */
+	if (plan_wants(request.predicted_ns))
+		return 0;
 	return share_lets_request(t, &request);
 }
 
@@ -178,10 +182,43 @@ static CUresult launch_now(const struct launch *launch)
 	}
 }
 
+/* A part of a kernel must not begin before what it follows has ended: shim/split/plan.c. */
+static void forbid_overlap(struct launch *launch)
+{
+	for (unsigned int i = 0; launch->kind == LAUNCH_EX && i < launch->config.numAttrs; i++) {
+		CUlaunchAttribute *at = &launch->config.attrs[i];
+		if (at->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
+			at->value.programmaticStreamSerializationAllowed = 0;
+	}
+}
+
 static CUresult submit_kernel(struct op *op)
 {
-	(void)launch_begins();
-	return launch_now(op->payload);
+	struct thread_state *t = launch_begins();
+	CUresult result;
+
+	op->next = (uint8_t)plan_begin(t, op);
+	if (op->next == PLAN_LATER)
+		return CUDA_SUCCESS;
+	if (t->split)
+		forbid_overlap(op->payload);
+	result = launch_now(op->payload);
+	op->next = (uint8_t)plan_end(t, op, result);
+	return result;
+}
+
+CUresult launch_help(struct op *op)
+{
+	struct thread_state *t = launch_begins();
+	struct launch launch = *(const struct launch *)op->payload;
+	CUresult result;
+
+	if (plan_help_begin(t, op))
+		return CUDA_SUCCESS;
+	launch.config.hStream = plan_stream();
+	result = launch_now(&launch);
+	plan_help_end(t, op, result);
+	return result;
 }
 
 /* Attributes whose value is all they are; others name events or are not known. */

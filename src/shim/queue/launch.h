@@ -11,11 +11,15 @@
 #undef CALL
 #undef TYPED
 
+struct op;
 struct share_request;
 struct tpcset;
 
 /* Fills in what is known of a graph; `mask` is where its set is kept for the request. */
 void launch_describe_graph(CUgraphExec handle, struct share_request *request, struct tpcset *mask);
+
+/* A second launch of the kernel of an operation, in the stream of plan_stream(). */
+CUresult launch_help(struct op *op);
 
 /* Graphs may contain events from here on: a held graph launch would have to stand in their lanes. */
 void launch_graphs_have_events(void);

@@ -93,7 +93,11 @@ struct op {
 	uint64_t nr_blocks;
 	uint32_t nr_threads; /* of a block */
 	uint32_t min_tpcs;
-	CUgraphExec exec; /* of a graph's launch */
+	CUgraphExec exec;     /* of a graph's launch */
+	struct work *work;    /* claimed, and not complete (split/claim.h) */
+	uint64_t next_block;  /* in atoms: the first one of the next */
+	uint64_t atom_blocks; /* of an atom; 0 = not in atoms */
+	uint8_t next;         /* enum plan_next, of the submission */
 	uint8_t is_launch;
 	uint8_t in_submission;
 	uint8_t is_record;

@@ -24,6 +24,8 @@
 #include "shim/queue/mode.h"
 #include "shim/queue/ops.h"
 #include "shim/slots.h"
+#include "shim/split/claim.h"
+#include "shim/split/plan.h"
 #include "shim/tenant.h"
 
 #define HOLD_ALWAYS "always"
@@ -35,9 +37,14 @@ static struct {
 	int is_started;
 } start = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-int queue_is_forced(void)
+static int hold_is_always(void)
 {
 	return strncmp(tenant.options.hold, HOLD_ALWAYS, sizeof(HOLD_ALWAYS) - 1) == 0;
+}
+
+int queue_is_forced(void)
+{
+	return hold_is_always() || plan_is_forced();
 }
 
 int queue_never_holds(void)
@@ -87,7 +94,8 @@ static void force(void)
 	const char *seed = tenant.options.hold + sizeof(HOLD_ALWAYS) - 1;
 	uint64_t value = *seed == ':' ? strtoull(seed + 1, NULL, 10) : 0;
 
-	dispatch_seed(value ? value : 1);
+	if (hold_is_always())
+		dispatch_seed(value ? value : 1);
 	(void)atomic_fetch_or_explicit(&queue_state, STATE_FORCED, memory_order_relaxed);
 }
 
@@ -134,6 +142,7 @@ void queue_after_fork(void)
 	ops_after_fork();
 	funcs_after_fork();
 	dispatch_after_fork();
+	claim_after_fork();
 	if (start.is_started && queue_is_forced())
 		force();
 }

@@ -46,7 +46,7 @@ struct launch_note {
 	uint8_t ticket;      /* of the charge; 0 = none */
 	uint8_t own_tpcs;    /* TPCs it was allowed */
 	uint8_t borrowed_tpcs;
-	uint8_t reserved;
+	uint8_t run; /* of a split launch (shim/split/arena.h), + 1; 0 = none */
 };
 
 _Static_assert(sizeof(struct launch_note) == 32, "half a cache line");

@@ -37,6 +37,7 @@
 #include "base/hash.h"
 #include "base/stats_file.h"
 #include "shim/tenant.h"
+#include "shim/track/kernels.h"
 #include "shim/track/rows.h"
 
 #define STREAM_SLOTS     4096u
@@ -54,6 +55,7 @@ static struct {
 	uint64_t stream_end_ns[STREAM_SLOTS]; /* GPU clock, last end by hash of the stream */
 	_Atomic uint32_t nr_read;             /* since the last pass */
 	_Atomic(const struct tracker_ops *) ops;
+	_Atomic(tracker_run_fn) run_ended;
 	_Atomic uint32_t nr_kicks; /* futex word */
 	_Atomic uint32_t is_asleep;
 	uint64_t published_ns;
@@ -86,6 +88,11 @@ void tracker_set_ops(const struct tracker_ops *ops)
 	atomic_store_explicit(&tracker.ops, ops, memory_order_release);
 }
 
+void tracker_set_run_ended(tracker_run_fn ended)
+{
+	atomic_store_explicit(&tracker.run_ended, ended, memory_order_release);
+}
+
 static const struct tracker_ops *tracker_ops(void)
 {
 	return atomic_load_explicit(&tracker.ops, memory_order_acquire);
@@ -113,6 +120,10 @@ void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 	uint64_t *stream_end = stream_end_of(note->stream_key);
 	uint64_t duration = 0;
 
+	/* Before the dispatcher is woken, by tracker_ended() in the end. */
+	if (note->run)
+		atomic_load_explicit(&tracker.run_ended,
+				     memory_order_acquire)((uint32_t)note->run - 1);
 	if (!end_ns) {
 		tracker_ended(pool, note, 0, 0);
 		return;
@@ -124,8 +135,9 @@ void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 		duration = duration_of(&pool->sync, note, end_ns, *stream_end);
 	if (*stream_end < end_ns)
 		*stream_end = end_ns;
-	row_launched(tracker.region, note->kernel, 1);
-	if (duration)
+	if (note->kernel != KERNEL_NONE)
+		row_launched(tracker.region, note->kernel, 1);
+	if (duration && note->kernel != KERNEL_NONE)
 		row_timed(tracker.region, note->kernel, duration);
 	tracker_ended(pool, note, duration, end_ns);
 	(void)atomic_fetch_add_explicit(&tracker.nr_read, 1, memory_order_relaxed);
@@ -195,6 +207,16 @@ static uint64_t tracker_pass_shared(const struct tracker_ops *ops, uint64_t usua
 	return is_new ? PAUSE_MIN_NS : usual;
 }
 
+/* Split launches that are waited for without a daemon (option `split`): their ends are looked for often. */
+static uint64_t longer_pause(uint64_t pause)
+{
+	int is_awaited = !tracker_ops() &&
+			 atomic_load_explicit(&tracker.run_ended, memory_order_relaxed) != NULL;
+	uint64_t most = is_awaited ? PAUSE_MIN_NS : PAUSE_MAX_NS;
+
+	return pause * 2 < most ? pause * 2 : most;
+}
+
 static void *tracker_main(void *arg)
 {
 	uint64_t pause = PAUSE_MIN_NS;
@@ -203,7 +225,7 @@ static void *tracker_main(void *arg)
 	while (!atomic_load_explicit(&tracker.must_stop, memory_order_acquire)) {
 		const struct tracker_ops *ops = tracker_ops();
 		uint32_t nr_kicks = atomic_load_explicit(&tracker.nr_kicks, memory_order_seq_cst);
-		uint64_t longer = pause * 2 < PAUSE_MAX_NS ? pause * 2 : PAUSE_MAX_NS;
+		uint64_t longer = longer_pause(pause);
 
 		if (ops)
 			pause = tracker_pass_shared(ops, longer);

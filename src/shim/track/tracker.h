@@ -34,6 +34,10 @@ struct tracker_ops {
 	uint64_t (*after)(void);
 };
 
+/* Who is told when the record of a split launch was read (shim/split/arena.h); before any is launched. */
+typedef void (*tracker_run_fn)(uint32_t run);
+void tracker_set_run_ended(tracker_run_fn ended);
+
 /* From the next pass on; NULL: nobody. The table is constant. Any thread. */
 void tracker_set_ops(const struct tracker_ops *ops);
 

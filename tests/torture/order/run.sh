@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # run.sh BUILD PROGRAMS [SEED]: the order checker on the bare simulated driver, under the shim, and under the
-# shim with every launch held back for a random time. Fails when a program computes something else, when
-# the three do not agree, or when no launch was held.
+# shim with every launch held back for a random time, made in three atoms, and claimed and told to go after 1
+# us. Fails when a program computes something else, when the runs do not agree, or when no launch was held,
+# split or cut.
 set -uo pipefail
 build=$(cd "${1:?usage: run.sh BUILD PROGRAMS [SEED]}" && pwd)
 nr=${2:?usage: run.sh BUILD PROGRAMS [SEED]}
@@ -15,21 +16,23 @@ export LITHOS_SIM=1 LITHOS_SIM_KERNELS=$build/tests/liborder_sim_kernels.so LITH
 export LITHOS_RUN_DIR=$work/run LITHOS_SOCKET=none
 [ -x "$check" ] && [ -x "$build/bin/lithos" ] || exit 77
 
-# held FILE: how many launches the statistics say were held back.
-held() {
-	python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["counters"]["launches_held"])' "$1"
+# counter NAME FILE: what the statistics say.
+counter() {
+	python3 -c 'import json, sys; print(json.load(open(sys.argv[2]))["counters"][sys.argv[1]])' "$1" "$2"
 }
 
 # run MODE COMMAND...: the checker's line, named; its hash goes to $work/MODE.
 run() {
-	local mode=$1 line status
+	local mode=$1 line status name
 	shift
 	line=$("$@" "$check" --seed "$seed" --programs "$nr")
 	status=$?
 	grep -o 'hash=[0-9a-f]*' <<< "$line" > "$work/$mode"
 	printf 'order=%s %s' "$mode" "$line"
 	if [ -s "$work/$mode.json" ]; then
-		printf ' launches_held=%s' "$(held "$work/$mode.json")"
+		for name in launches_held atoms_launched works_claimed works_cut; do
+			printf ' %s=%s' "$name" "$(counter "$name" "$work/$mode.json")"
+		done
 	fi
 	printf '\n'
 	[ "$status" -eq 0 ] || failed=1
@@ -44,12 +47,22 @@ failed=0
 run native env LD_LIBRARY_PATH="$build/lib/sim"
 LITHOS_HOLD=off run shim under_lithos "$work/shim.json"
 LITHOS_HOLD=always:$seed run held under_lithos "$work/held.json"
-if ! cmp -s "$work/native" "$work/shim" || ! cmp -s "$work/native" "$work/held"; then
-	echo "order: the runs do not agree" >&2
+LITHOS_SPLIT=atoms:3 run atoms under_lithos "$work/atoms.json"
+LITHOS_SPLIT=preempt:1 run cut under_lithos "$work/cut.json"
+for mode in shim held atoms cut; do
+	if ! cmp -s "$work/native" "$work/$mode"; then
+		echo "order: the runs do not agree: $mode" >&2
+		failed=1
+	fi
+done
+if [ "$(counter launches_held "$work/held.json")" -lt "$nr" ] ||
+	[ "$(counter launches_held "$work/shim.json")" -ne 0 ]; then
+	echo "order: launches were not held back as asked" >&2
 	failed=1
 fi
-if [ "$(held "$work/held.json")" -lt "$nr" ] || [ "$(held "$work/shim.json")" -ne 0 ]; then
-	echo "order: launches were not held back as asked" >&2
+if [ "$(counter atoms_launched "$work/atoms.json")" -lt "$nr" ] ||
+	[ "$(counter works_cut "$work/cut.json")" -lt "$nr" ]; then
+	echo "order: launches were not split as asked" >&2
 	failed=1
 fi
 exit "$failed"

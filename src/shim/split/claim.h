@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Works: claimed launches from their first launch until every block has run.
+ *
+ * Glossary
+ *   work      the claimed launches of one launch of the program: the first, those that resume it, and a
+ *             helper
+ *   told      an owner's epoch has moved: blocks that have not begun leave
+ *   commit    the work is not told any more, so what follows it in its stream may be launched
+ *
+ * The operation of a work stays in its lanes until the work is complete or committed. All of it is the
+ * dispatcher's, but claim_nr_works().
+ */
+#ifndef LITHOS_SHIM_SPLIT_CLAIM_H
+#define LITHOS_SHIM_SPLIT_CLAIM_H
+
+#include <stdint.h>
+
+#include "shim/split/edit.h"
+#include "shim/split/epoch.h"
+
+struct op;
+struct work;
+
+enum work_event {
+	WORK_NOTHING,
+	WORK_DONE,      /* complete: the operation may leave its lanes; the work is gone */
+	WORK_COMMITTED, /* the operation may leave its lanes */
+	WORK_CUT,       /* blocks were left: the operation goes again */
+	WORK_STUCK,     /* told to go long ago and still there: a helper may free it */
+};
+
+/* Works that launches on the GPU belong to. Any thread. */
+uint32_t claim_nr_works(void);
+
+/*
+ * A work for a launch of so many blocks, and its first edit. NULL when words, runs or works are
+ * short: *ret_err is -ENOSPC, or -EAGAIN when some will come free.
+ */
+struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
+			 struct split_edit *ret_edit, int *ret_err);
+
+/* The edit that resumes a work, with new covers; -EAGAIN without a free run. */
+int claim_resume(struct work *work, const struct epoch_coverage *coverage,
+		 struct split_edit *ret_edit);
+
+/* The edit of a helper, told by nobody, anywhere; -EAGAIN without a free run or with one there already. */
+int claim_help(struct work *work, struct split_edit *ret_edit);
+
+/* The driver's launch call with the edit came back: what was launched is under way, or was not. */
+void claim_launched(struct work *work, const struct split_edit *edit, uint64_t now_ns,
+		    uint64_t predicted_ns);
+
+/* Predicted time of what is left of a work that was cut. */
+uint64_t claim_left_ns(const struct work *work);
+
+/* Nothing of the work was launched: forgets it. */
+void claim_abandon(struct work *work);
+
+/* What the dispatcher knows of a work that it looks at. */
+struct work_look {
+	uint64_t now_ns;
+	uint64_t remaining_ns; /* predicted, of all borrowed work outstanding; UINT64_MAX unknown */
+	int is_awaited;        /* something is held behind it */
+};
+
+/*
+ * Looks at one work, by place (0 to CLAIM_MAX_WORKS - 1); *ret_op its operation, *ret_next_ns lowered
+ * to when to look again. Calls the driver to commit: queue.lock must not be held, the arena's context
+ * current.
+ */
+#define CLAIM_MAX_WORKS 32u
+enum work_event claim_look(uint32_t place, const struct work_look *look, struct op **ret_op,
+			   uint64_t *ret_next_ns);
+
+/* 1 when any work is under way or waits to be resumed. */
+int claim_any(void);
+
+/* For the option `split=preempt:US`: every claimed launch is told to go so long after it was made. */
+void claim_force_cut(uint64_t after_ns);
+
+void claim_after_fork(void);
+
+#endif

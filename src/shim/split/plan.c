@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From what is known of a launch to how it is made.
+ *
+ * The decision itself is sched/split.h's; here is what it needs: the predictor's time, how many blocks are
+ * resident at once (noted when a shape is first seen in its descriptor), what the code reader says, and
+ * whether the owners concerned can tell the launch to go. All of it is looked at for launches that
+ * are predicted to be long, by the dispatcher; others never get here.
+ *
+ * A launch that may start before the one in front of it has ended (programmatic dependence) would, once
+ * resumed, depend on its own first part instead: split launches are made without that permission.
+ *
+ * Tested by tests/integration/split.bats.
+ */
+#include "shim/split/plan.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lithos/stats.h>
+
+#include "base/clock.h"
+#include "hw/qmd.h"
+#include "sched/split.h"
+#include "shim/link/link.h"
+#include "shim/link/share.h"
+#include "shim/queue/ops.h"
+#include "shim/split/arena.h"
+#include "shim/split/claim.h"
+#include "shim/split/code.h"
+#include "shim/split/epoch.h"
+#include "shim/tenant.h"
+#include "shim/track/predict_table.h"
+
+#define SHAPES      8192u /* places of the predictor's table */
+#define SHAPE_KNOWN 1u
+#define US_NS       1000u
+#define PATIENCE_NS                                                                                \
+	100000000u /* so long a launch waits for TPCs that its owner does not have back yet */
+
+enum mode {
+	MODE_AUTO,
+	MODE_WHOLE,
+	MODE_ATOMS,        /* never claimed */
+	MODE_CLAIMS,       /* never in atoms */
+	MODE_FORCED_ATOMS, /* every launch */
+	MODE_FORCED_CUTS,
+};
+
+static struct {
+	enum mode mode;
+	uint32_t nr_atoms;              /* MODE_FORCED_ATOMS */
+	_Atomic uint32_t shape[SHAPES]; /* SHAPE_KNOWN, blocks of an SM << 8, of a cluster << 16 */
+	struct split_edit edit;         /* of the dispatcher's launch */
+	struct epoch_coverage coverage;
+	int cover_err; /* of epoch_cover_lendable() */
+} plan;
+
+static int number_after(const char *text, const char *word, uint32_t *ret_number)
+{
+	size_t length = strlen(word);
+	char *end;
+	unsigned long value;
+
+	if (strncmp(text, word, length))
+		return 0;
+	value = strtoul(text + length, &end, 10);
+	*ret_number = (uint32_t)value;
+	return *end == '\0' && end != text + length && value > 0 && value <= UINT32_MAX;
+}
+
+int plan_read_option(const char *text)
+{
+	uint32_t number = 0;
+
+	plan.mode = MODE_AUTO;
+	if (strcmp(text, "whole") == 0) {
+		plan.mode = MODE_WHOLE;
+	} else if (strcmp(text, "atoms") == 0) {
+		plan.mode = MODE_ATOMS;
+	} else if (strcmp(text, "claims") == 0) {
+		plan.mode = MODE_CLAIMS;
+	} else if (number_after(text, "atoms:", &number)) {
+		plan.mode = MODE_FORCED_ATOMS;
+		plan.nr_atoms = number;
+	} else if (number_after(text, "preempt:", &number)) {
+		plan.mode = MODE_FORCED_CUTS;
+		claim_force_cut((uint64_t)number * US_NS);
+	} else if (strcmp(text, "auto")) {
+		return -1;
+	}
+	return 0;
+}
+
+int plan_is_forced(void)
+{
+	return plan.mode >= MODE_FORCED_ATOMS;
+}
+
+int plan_is_off(void)
+{
+	return plan.mode == MODE_WHOLE;
+}
+
+int plan_wants(uint64_t predicted_ns)
+{
+	return predicted_ns >= SPLIT_MIN_NS && plan.mode != MODE_WHOLE && arena_is_on();
+}
+
+/* --- shapes ------------------------------------------------------------------------------------------- */
+
+int plan_knows_shape(uint32_t slot)
+{
+	return slot >= SHAPES || atomic_load_explicit(&plan.shape[slot], memory_order_relaxed) != 0;
+}
+
+void plan_note_shape(uint32_t slot, CUfunction func, const struct qmd_grid *grid,
+		     uint32_t blocks_per_sm)
+{
+	uint32_t cluster = qmd_grid_cluster_blocks(grid);
+
+	code_note_entry(func, grid->entry);
+	if (slot < SHAPES)
+		atomic_store_explicit(&plan.shape[slot],
+				      SHAPE_KNOWN | (blocks_per_sm & 0xff) << 8 |
+					      (cluster & 0xff) << 16,
+				      memory_order_relaxed);
+}
+
+/* --- deciding ----------------------------------------------------------------------------------------- */
+
+static struct split_plan whole(enum split_reason reason)
+{
+	return (struct split_plan){.way = SPLIT_WHOLE, .reason = reason, .nr_atoms = 1};
+}
+
+static enum code_state code_of(CUfunction func)
+{
+	const struct code_reader reader = {
+		.prelude = &arena.prelude,
+		.stream = arena.stream,
+		.buffer = arena.code,
+		.buffer_at = arena.code_at,
+		.buffer_bytes = ARENA_CODE_BYTES,
+		.cc_major = arena.cc_major,
+		.cc_minor = arena.cc_minor,
+	};
+	enum code_state state = code_state_of(func);
+
+	return state == CODE_STATE_SEEN ? code_read(&reader, func) : state;
+}
+
+static struct split_plan choose_learned(const struct thread_state *t, const struct op *op,
+					int may_claim)
+{
+	uint32_t slot = t->asked.slot;
+	uint32_t shape = t->asked.func && slot < SHAPES
+				 ? atomic_load_explicit(&plan.shape[slot], memory_order_relaxed)
+				 : 0;
+	struct split_input input = {
+		.predicted_ns = t->asked.func ? t->asked.predicted_ns : 0,
+		.nr_blocks = op->nr_blocks,
+		.nr_resident = (uint64_t)(shape >> 8 & 0xff) * op->device->topo.sms_per_tpc *
+			       t->asked.width,
+		.granule = shape >> 16 & 0xff,
+		.may_claim = may_claim && plan.mode != MODE_ATOMS,
+		.may_atomize = plan.mode != MODE_CLAIMS,
+	};
+
+	return split_choose(&input);
+}
+
+static struct split_plan choose_forced(const struct op *op)
+{
+	if (plan.mode == MODE_FORCED_ATOMS)
+		return split_forced_atoms(op->nr_blocks, 1, plan.nr_atoms);
+	plan.coverage = (struct epoch_coverage){.tpcs = tpcset_full()};
+	return (struct split_plan){.way = SPLIT_CLAIMED, .reason = SPLIT_FORCED, .nr_atoms = 1};
+}
+
+static struct split_plan choose_free(struct thread_state *t, const struct op *op)
+{
+	if (plan_is_forced())
+		return choose_forced(op);
+	/* On own TPCs, and on those of nobody, there is nobody to go for. */
+	if (!plan.cover_err && !plan.coverage.nr)
+		return whole(SPLIT_NOT_ASKED);
+	return choose_learned(t, op, plan.cover_err == 0);
+}
+
+static struct split_plan choose(struct thread_state *t, const struct op *op)
+{
+	struct context *context = tenant_context_of(t, op->ctx);
+
+	if (plan.mode == MODE_WHOLE || !op->func)
+		return whole(SPLIT_NOT_ASKED);
+	if (!context || !arena_serves(context) || !op->device)
+		return whole(SPLIT_NO_PRELUDE);
+	if (op->min_tpcs)
+		return whole(SPLIT_COOPERATIVE);
+	if (!plan_is_forced() && !plan_wants(t->asked.func ? t->asked.predicted_ns : 0))
+		return whole(t->asked.func && t->asked.predicted_ns ? SPLIT_SHORT
+								    : SPLIT_UNPREDICTED);
+	if (!arena_is_ready())
+		return whole(SPLIT_NO_PRELUDE);
+	switch (code_of(op->func)) {
+	case CODE_STATE_FREE:
+		return choose_free(t, op);
+	case CODE_STATE_GANG:
+		return whole(SPLIT_GANG);
+	default:
+		return whole(SPLIT_UNREAD);
+	}
+}
+
+/* --- making launches ---------------------------------------------------------------------------------- */
+
+uint64_t plan_predict(struct thread_state *t, const struct op *op)
+{
+	uint64_t predicted = predict_of(t, op->func, op->nr_blocks, op->nr_threads);
+
+	if (op->work)
+		return claim_left_ns(op->work);
+	if (op->atom_blocks)
+		return predicted * op->atom_blocks / op->nr_blocks;
+	return predicted;
+}
+
+static void explain(struct thread_state *t, const struct split_plan *chosen)
+{
+	t->way_reason = stats_way_pack(chosen->way, chosen->reason,
+				       chosen->way == SPLIT_ATOMS ? chosen->nr_atoms : 0);
+	t->block_us = (uint32_t)(chosen->block_ns / US_NS);
+}
+
+static enum plan_next atom_begin(struct thread_state *t, struct op *op)
+{
+	uint64_t left = op->nr_blocks - op->next_block;
+	uint64_t count = left < op->atom_blocks ? left : op->atom_blocks;
+	uint32_t run = arena_take_run();
+
+	if (run == ARENA_RUNS)
+		return PLAN_LATER;
+	plan.edit = (struct split_edit){
+		.kind = PRELUDE_GATE,
+		.run = run,
+		.must = op->next_block != 0,
+		.is_part = op->next_block != 0,
+		.slot = {.lo = (uint32_t)op->next_block, .count = (uint32_t)count},
+	};
+	t->split = &plan.edit;
+	thread_count(STATS_atoms_launched);
+	return PLAN_DONE;
+}
+
+static enum plan_next first_begin(struct thread_state *t, struct op *op)
+{
+	struct split_plan chosen = choose(t, op);
+	int err = 0;
+
+	if (chosen.way == SPLIT_CLAIMED) {
+		op->work = claim_begin(op, &plan.coverage, op->nr_blocks, &plan.edit, &err);
+		t->split = op->work ? &plan.edit : NULL;
+		if (!op->work)
+			chosen = whole(SPLIT_NO_ROOM);
+	} else if (chosen.way == SPLIT_ATOMS) {
+		op->atom_blocks = chosen.blocks_per_atom;
+		if (atom_begin(t, op) == PLAN_LATER) {
+			op->atom_blocks = 0;
+			/* Runs come free with each completion. */
+			return PLAN_LATER;
+		}
+	}
+	explain(t, &chosen);
+	return PLAN_DONE;
+}
+
+/*
+ * With more owners than words by now, the rest runs as any other launch does: to its end. It must run
+ * somewhere.
+ */
+static enum plan_next resume_begin(struct thread_state *t, struct op *op)
+{
+	if (plan_is_forced() || plan.cover_err)
+		plan.coverage = (struct epoch_coverage){.tpcs = tpcset_full()};
+	if (claim_resume(op->work, &plan.coverage, &plan.edit))
+		return PLAN_LATER;
+	t->split = &plan.edit;
+	thread_count(STATS_works_resumed);
+	return PLAN_DONE;
+}
+
+/*
+ * Looks for covers where the launch may be claimed. 1 when every TPC that it was let go for has been
+ * taken back meanwhile, by owners that it could not be told by: but not for ever, as the owner may wait
+ * for it.
+ */
+static int is_too_soon(struct thread_state *t, const struct op *op, uint64_t predicted_ns)
+{
+	plan.cover_err = 0;
+	if (plan_is_forced() || !share_is_on() || (!op->work && !plan_wants(predicted_ns)))
+		return 0;
+	plan.cover_err = epoch_cover_lendable(t, &plan.coverage);
+	return plan.cover_err == -EAGAIN && clock_now_ns() - op->held_ns < PATIENCE_NS;
+}
+
+enum plan_next plan_begin(struct thread_state *t, struct op *op)
+{
+	uint64_t predicted_ns = share_is_on() && op->func ? plan_predict(t, op) : 0;
+	enum plan_next next;
+
+	t->split = NULL;
+	t->way_reason = 0;
+	if (is_too_soon(t, op, predicted_ns))
+		return PLAN_LATER;
+	if (op->work)
+		next = resume_begin(t, op);
+	else
+		next = op->atom_blocks ? atom_begin(t, op) : first_begin(t, op);
+	/* An atom's is known only now that there are atoms. */
+	if (t->split)
+		t->split->charge_ns =
+			op->atom_blocks && share_is_on() ? plan_predict(t, op) : predicted_ns;
+	return next;
+}
+
+static enum plan_next atom_end(struct op *op)
+{
+	uint32_t expected = RUN_TAKEN;
+
+	if (plan.edit.result != EDIT_APPLIED) {
+		arena_give_run(plan.edit.run);
+		/* The first one ran whole. */
+		return plan.edit.must ? PLAN_LATER : PLAN_DONE;
+	}
+	if (!atomic_compare_exchange_strong_explicit(&arena.run_state[plan.edit.run], &expected,
+						     RUN_FORGET, memory_order_acq_rel,
+						     memory_order_acquire))
+		arena_give_run(plan.edit.run);
+	op->next_block += plan.edit.slot.count;
+	return op->next_block < op->nr_blocks ? PLAN_AGAIN : PLAN_DONE;
+}
+
+static enum plan_next claim_end(struct op *op)
+{
+	claim_launched(op->work, &plan.edit, clock_now_ns(), plan.edit.charge_ns);
+	switch (plan.edit.result) {
+	case EDIT_APPLIED:
+		if (!plan.edit.must)
+			thread_count(STATS_works_claimed);
+		return PLAN_STAYS;
+	case EDIT_EMPTIED:
+		return PLAN_LATER;
+	case EDIT_UNSEEN:
+	case EDIT_REFUSED:
+	default:
+		claim_abandon(op->work);
+		op->work = NULL;
+		return PLAN_DONE;
+	}
+}
+
+/* The driver refused the launch: the operation is over, and the program is told at its next call. */
+static enum plan_next failed(struct op *op)
+{
+	arena_give_run(plan.edit.run);
+	if (op->work)
+		claim_abandon(op->work);
+	op->work = NULL;
+	return PLAN_DONE;
+}
+
+enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result)
+{
+	int was_split = t->split != NULL;
+
+	t->split = NULL;
+	t->way_reason = 0;
+	if (!was_split)
+		return PLAN_DONE;
+	if (result != CUDA_SUCCESS)
+		return failed(op);
+	if (plan.edit.result == EDIT_REFUSED || plan.edit.result == EDIT_UNSEEN)
+		thread_count(STATS_split_refused);
+	return op->work ? claim_end(op) : atom_end(op);
+}
+
+CUstream plan_stream(void)
+{
+	return arena.stream;
+}
+
+int plan_help_begin(struct thread_state *t, struct op *op)
+{
+	int err = claim_help(op->work, &plan.edit);
+
+	if (err)
+		return err;
+	code_is_gang(op->func);
+	t->split = &plan.edit;
+	thread_count(STATS_works_helped);
+	return 0;
+}
+
+void plan_help_end(struct thread_state *t, struct op *op, CUresult result)
+{
+	t->split = NULL;
+	if (result != CUDA_SUCCESS)
+		arena_give_run(plan.edit.run);
+	else
+		claim_launched(op->work, &plan.edit, clock_now_ns(), 0);
+}

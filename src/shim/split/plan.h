@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the dispatcher makes the launch of a held operation: whole, one more atom, or claimed.
+ */
+#ifndef LITHOS_SHIM_SPLIT_PLAN_H
+#define LITHOS_SHIM_SPLIT_PLAN_H
+
+#include <stdint.h>
+
+#include "shim/cuda_api.h"
+#include "shim/split/edit.h"
+
+struct op;
+struct qmd_grid;
+struct thread_state;
+
+/* Reads the option `split`. 1 when it forces a way, so that every launch must be held; at load. */
+int plan_read_option(const char *text);
+int plan_is_forced(void);
+
+/* 1 when nothing is split. */
+int plan_is_off(void);
+
+/*
+ * 1 when a launch predicted to take so long should come by the dispatcher, which may split it. About a
+ * nanosecond for short ones.
+ */
+int plan_wants(uint64_t predicted_ns);
+
+/* The descriptor hook: what is learnt of a launch when its shape is first seen. */
+int plan_knows_shape(uint32_t slot);
+void plan_note_shape(uint32_t slot, CUfunction func, const struct qmd_grid *grid,
+		     uint32_t blocks_per_sm);
+
+/* --- the dispatcher --- */
+
+enum plan_next {
+	PLAN_DONE,  /* launched for good: the operation leaves its lanes */
+	PLAN_AGAIN, /* more of it is to be launched when share_ask() lets it */
+	PLAN_STAYS, /* claimed: it leaves its lanes when the work says so */
+	PLAN_LATER, /* nothing could be launched now, try again after a completion */
+};
+
+/* Predicted time of what would be launched next; 0 unknown. Asks the predictor for the shape. */
+uint64_t plan_predict(struct thread_state *t, const struct op *op);
+
+/*
+ * Before the driver's launch call: t->split is set when the launch is split. PLAN_LATER: no call may be
+ * made now. 0 otherwise. queue.lock not held, the operation's context current.
+ */
+enum plan_next plan_begin(struct thread_state *t, struct op *op);
+
+/* After it. */
+enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result);
+
+/* A helper for the work of an operation that is stuck: before and after its launch in plan_stream(). */
+int plan_help_begin(struct thread_state *t, struct op *op);
+void plan_help_end(struct thread_state *t, struct op *op, CUresult result);
+CUstream plan_stream(void);
+
+#endif

@@ -1,0 +1,133 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Kernels in atoms, and kernels told to go in the middle: nobody notices but the statistics.
+
+bats_require_minimum_version 1.5.0
+load common
+
+setup() {
+	common_setup
+	require_command python3
+	# Short enough for a machine that simulates slowly, long enough to be cut: ten waves.
+	CUT=("$PROGRAMS/cut" --rounds 3 --blocks 20000 --us 300)
+}
+
+# Times differ from run to run; nothing else may.
+without_times() {
+	sed -E 's/(seconds|event_ms)=[0-9.]+//'
+}
+
+same_output() {
+	local natural split way
+	natural=$(under_shim env LITHOS_SPLIT=whole "$@" 2>&1 | without_times)
+	[ -n "$natural" ]
+	for way in atoms:2 atoms:8 preempt:1 preempt:300; do
+		split=$(under_shim env LITHOS_SPLIT="$way" LITHOS_TPC_QUOTA=66 "$@" 2>&1 | without_times)
+		assert_equal "$split" "$natural" "$way: $1"
+	done
+}
+
+# counter NAME [FILE]
+counter() {
+	python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["counters"][sys.argv[2]])' \
+		"${2:-stats.json}" "$1"
+}
+
+# kernel FIELD: of lk_count.
+kernel() {
+	python3 -c 'import json, sys
+print(next(k for k in json.load(open("stats.json"))["kernels"] if k["name"] == "lk_count")[sys.argv[1]])' "$1"
+}
+
+split_run() {
+	local way=$1
+	shift
+	LITHOS_SPLIT=$way "$LITHOS" run --quota 66 --stats=json --stats-file=stats.json -- "$@"
+}
+
+@test "programs print the same in atoms and when told to go" {
+	local name
+	for name in once order dlopens clusters coop linked deferred attrs; do
+		same_output "$PROGRAMS/$name"
+	done
+	same_output "$PROGRAMS/graphs" --replays 20
+	same_output "$PROGRAMS/contexts" --rounds 3
+	same_output "$PROGRAMS/threads" --launches 20
+	same_output "${CUT[@]}"
+}
+
+@test "every launch is made in as many atoms as asked for" {
+	run split_run atoms:8 "${CUT[@]}"
+	assert_status 0
+	assert_line '^program=cut .*ok=1'
+	# The first one goes whole: its code is not read yet.
+	assert_equal "$(counter atoms_launched)" 64
+	assert_equal "$(kernel split)" 8
+	assert_equal "$(kernel way)" atoms
+	assert_equal "$(kernel atoms)" 8
+	assert_equal "$(kernel launches)" 9
+}
+
+@test "kernels are cut and resumed, and nobody sees half of one" {
+	run split_run preempt:300 "$PROGRAMS/cut" --rounds 2 --blocks 9000 --us 20000
+	assert_status 0
+	assert_line '^program=cut .*ok=1'
+	[ "$(counter works_cut)" -gt 0 ]
+	assert_equal "$(counter works_resumed)" "$(counter works_cut)"
+	assert_equal "$(kernel cut)" "$(counter works_cut)"
+	assert_equal "$(kernel way)" claimed
+	assert_equal "$(kernel launches)" 6
+}
+
+@test "gangs are launched whole" {
+	run split_run preempt:100 "$PROGRAMS/coop"
+	assert_status 0
+	assert_equal "$(counter works_claimed)" 0
+	run split_run atoms:4 "$PROGRAMS/coop"
+	assert_equal "$(counter atoms_launched)" 0
+}
+
+@test "a way that is none is said, and nothing is split" {
+	run --separate-stderr env LITHOS_SPLIT=atoms:none "$LITHOS" run --quota 66 -- "$PROGRAMS/once"
+	assert_status 0
+	# shellcheck disable=SC2154 # set by run
+	[[ "$stderr" == *LITHOS_SPLIT* ]]
+}
+
+# With a daemon: an owner whose pulses take the GPU back, beside long kernels on what it lends.
+beside_an_owner() {
+	local ways=$1 owner_way=$2 owner
+	unset LITHOS_SOCKET LITHOS_SIM
+	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
+	mkdir -p -m 0700 "$XDG_RUNTIME_DIR"
+	LITHOS_SPLIT=$owner_way "$LITHOS" run --sim --quota 100% --tenant web -- \
+		"$PROGRAMS/cut" --pulse --rounds 100 --gap-ms 15 > pulse.txt 2>&1 3>&- &
+	owner=$!
+	LITHOS_SPLIT=$ways timeout 300 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
+		"$PROGRAMS/cut" --rounds 15 --blocks 20000 --us 1000 > cut.txt 2>&1
+	wait "$owner"
+	grep -q 'program=pulse .*ok=1' pulse.txt
+	grep -q 'program=cut .*ok=1' cut.txt
+}
+
+@test "an owner that comes back tells a borrower's kernel to go" {
+	skip_under_sanitizer "too slow to overlap"
+	beside_an_owner auto auto
+	[ "$(counter works_claimed)" -gt 0 ]
+	[ "$(counter works_cut)" -gt 0 ]
+	[ "$(counter works_resumed)" -gt 0 ]
+}
+
+@test "an owner that tells nobody has borrowers that launch in atoms" {
+	skip_under_sanitizer "too slow to overlap"
+	beside_an_owner auto whole
+	assert_equal "$(counter works_claimed)" 0
+	[ "$(counter atoms_launched)" -gt 0 ]
+}
+
+@test "switched off, nothing is split" {
+	skip_under_sanitizer "too slow to overlap"
+	beside_an_owner whole auto
+	assert_equal "$(counter works_claimed)" 0
+	assert_equal "$(counter atoms_launched)" 0
+}

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# Kernels in atoms and claimed, on the simulated GPU.
+foreach(way atoms:3 preempt:50)
+	string(REPLACE ":" "_" suffix ${way})
+	foreach(name once order deferred threads cut)
+		set(args)
+		if(name STREQUAL threads)
+			set(args --launches 30)
+		elseif(name STREQUAL cut)
+			set(args --rounds 2)
+		endif()
+		lithos_sim_test(split_${name}_${suffix} COMMAND program_${name} ${args} THREADS
+			ENV LITHOS_SPLIT=${way} LITHOS_TPC_QUOTA=66)
+	endforeach()
+endforeach()
+lithos_bats_test(split)

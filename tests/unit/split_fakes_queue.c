@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Splitting, for the queue's tests: every launch is made whole. */
+#include <stddef.h>
+
+#include "shim/link/share.h"
+#include "shim/queue/ops.h"
+#include "shim/split/claim.h"
+#include "shim/split/plan.h"
+#include "shim/track/predict_table.h"
+
+int plan_is_forced(void)
+{
+	return 0;
+}
+
+int plan_wants(uint64_t predicted_ns)
+{
+	(void)predicted_ns;
+	return 0;
+}
+
+uint64_t plan_predict(struct thread_state *t, const struct op *op)
+{
+	return predict_of(t, op->func, op->nr_blocks, op->nr_threads);
+}
+
+enum plan_next plan_begin(struct thread_state *t, struct op *op)
+{
+	(void)t;
+	(void)op;
+	return PLAN_DONE;
+}
+
+enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result)
+{
+	(void)t;
+	(void)op;
+	(void)result;
+	return PLAN_DONE;
+}
+
+int plan_help_begin(struct thread_state *t, struct op *op)
+{
+	(void)t;
+	(void)op;
+	return -1;
+}
+
+void plan_help_end(struct thread_state *t, struct op *op, CUresult result)
+{
+	(void)t;
+	(void)op;
+	(void)result;
+}
+
+CUstream plan_stream(void)
+{
+	return NULL;
+}
+
+int claim_any(void)
+{
+	return 0;
+}
+
+enum work_event claim_look(uint32_t place, const struct work_look *look, struct op **ret_op,
+			   uint64_t *ret_next_ns)
+{
+	(void)place;
+	(void)look;
+	(void)ret_op;
+	(void)ret_next_ns;
+	return WORK_NOTHING;
+}
+
+void claim_after_fork(void)
+{
+}
+
+uint64_t share_remaining_ns(uint64_t now_ns)
+{
+	(void)now_ns;
+	return UINT64_MAX;
+}

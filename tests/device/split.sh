@@ -6,6 +6,8 @@
 # The preludes by themselves, the test programs forced into atoms and cut in the middle, and models whose
 # results must be bit for bit those of a native run. A table comes last; exit 1 when anything differs.
 # Environment: LITHOS_BUILD, PYTHON, SPLIT_MODELS (comma-separated), SPLIT_SECTIONS.
+# The sections are called by name.
+# shellcheck disable=SC2317
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)

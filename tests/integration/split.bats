@@ -99,7 +99,7 @@ beside_an_owner() {
 	local ways=$1 owner_way=$2 owner
 	unset LITHOS_SOCKET LITHOS_SIM
 	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	mkdir -p -m 0700 "$XDG_RUNTIME_DIR"
+	mkdir -m 0700 "$XDG_RUNTIME_DIR"
 	LITHOS_SPLIT=$owner_way "$LITHOS" run --sim --quota 100% --tenant web -- \
 		"$PROGRAMS/cut" --pulse --rounds 100 --gap-ms 15 > pulse.txt 2>&1 3>&- &
 	owner=$!

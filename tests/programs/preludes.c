@@ -488,17 +488,17 @@ static enum code_verdict verdict_of(CUfunction function)
 {
 	CUdeviceptr bar = prog_words(1, 0), to = 0;
 	void *host = pinned(CODE_BYTES, &to);
-	uint64_t ns = 0, from;
+	uint64_t ns = 0;
 	uint32_t nr_words = CODE_BYTES / 8;
-	void *params[] = {&bar, &ns}, *reader_params[] = {&from, &to, &nr_words};
-	struct prog_launch launch = {function, {1, 1, 1}, {32, 1, 1}, rig.stream, params};
+	void *params[] = {&bar, &ns}, *reader_params[] = {&edit.entry, &to, &nr_words};
+	struct prog_launch once = {function, {1, 1, 1}, {32, 1, 1}, rig.stream, params};
 	struct prog_launch reader = {
 		rig.prelude.reader, {1, 1, 1}, {256, 1, 1}, rig.stream, reader_params};
 	struct code_answer answer = {.verdict = CODE_UNSURE};
 	int major = 0, minor = 0;
 
-	MUST(prog_run(&launch));
-	from = edit.entry;
+	/* The hook leaves the entry in `edit`. */
+	MUST(prog_run(&once));
 	MUST(prog_run(&reader));
 	MUST(cu.StreamSynchronize(rig.stream));
 	MUST(rig.ops.device_attribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,

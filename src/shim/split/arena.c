@@ -126,10 +126,9 @@ static int arena_make(void)
 int arena_is_ready(void)
 {
 	static struct log_site site;
-	int err;
 
 	if (!arena.state) {
-		err = arena_make();
+		int err = arena_make();
 		arena.state = err ? err : 1;
 		if (err)
 			log_line(&site, LOG_INFO,

@@ -32,13 +32,14 @@
 #include "shim/split/arena.h"
 #include "shim/thread.h"
 
-#define COMMIT_LEAD_NS 250000u /* so early before its end a work is committed */
-#define HELP_AFTER_NS  100000000u
-#define HELP_FACTOR    10u
-#define EXTENT_ALIGN   32u /* words: a cache line */
-#define HEADER_WORDS   (PRELUDE_HEADER_BYTES / 4)
-#define MAX_RUNS       2u
-#define CUT_AT_ONCE_NS 1000u
+#define COMMIT_LEAD_NS  250000u /* so early before its end a work is committed */
+#define HELP_AFTER_NS   100000000u
+#define HELP_FACTOR     10u
+#define EXTENT_ALIGN    32u /* words: a cache line */
+#define HEADER_WORDS    (PRELUDE_HEADER_BYTES / 4)
+#define HELPER_EPOCH_AT ((size_t)128) /* a word that nobody raises */
+#define MAX_RUNS        2u
+#define CUT_AT_ONCE_NS  1000u
 
 struct work {
 	struct op *op; /* gone once the work is committed */
@@ -244,7 +245,7 @@ int claim_help(struct work *work, struct split_edit *ret_edit)
 	work->last = number;
 	edit_make(work, run, number, ret_edit);
 	for (uint32_t i = 0; i < EPOCH_COVERS; i++) {
-		ret_edit->slot.flag[i] = arena.epoch + 2 * PRELUDE_SLOT_BYTES;
+		ret_edit->slot.flag[i] = arena.epoch + HELPER_EPOCH_AT;
 		ret_edit->slot.calm[i] = 0;
 	}
 	ret_edit->within = NULL;

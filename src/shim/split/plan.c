@@ -65,7 +65,7 @@ static int number_after(const char *text, const char *word, uint32_t *ret_number
 	char *end;
 	unsigned long value;
 
-	if (strncmp(text, word, length))
+	if (strncmp(text, word, length) != 0)
 		return 0;
 	value = strtoul(text + length, &end, 10);
 	*ret_number = (uint32_t)value;
@@ -89,7 +89,7 @@ int plan_read_option(const char *text)
 	} else if (number_after(text, "preempt:", &number)) {
 		plan.mode = MODE_FORCED_CUTS;
 		claim_force_cut((uint64_t)number * US_NS);
-	} else if (strcmp(text, "auto")) {
+	} else if (strcmp(text, "auto") != 0) {
 		return -1;
 	}
 	return 0;

@@ -46,8 +46,8 @@ static uint32_t load(uint64_t address)
 
 static int is_to_go(const struct prelude_slot *slot)
 {
-	int32_t moved[2] = {(int32_t)(load(slot->flag[0]) - slot->calm[0]),
-			    (int32_t)(load(slot->flag[1]) - slot->calm[1])};
+	const int32_t moved[2] = {(int32_t)(load(slot->flag[0]) - slot->calm[0]),
+				  (int32_t)(load(slot->flag[1]) - slot->calm[1])};
 
 	return (moved[0] > 0 || moved[1] > 0) && load(slot->state - 4) < slot->run;
 }

@@ -94,10 +94,9 @@ static void copy_owners(const volatile struct shm_board *board, struct shm_owner
 {
 	const volatile uint32_t *from = (const volatile uint32_t *)board->owner;
 	uint32_t *to = (uint32_t *)owners;
-	uint32_t before;
 
 	for (;;) {
-		before = load_sequence(board);
+		uint32_t before = load_sequence(board);
 		/* Acquire on every word: the number is read again after all of them. */
 		for (size_t i = 0; i < SHM_MAX_OWNERS * sizeof(*owners) / sizeof(uint32_t); i++)
 			to[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);

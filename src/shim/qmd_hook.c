@@ -578,18 +578,35 @@ static __attribute__((noinline)) void split_ends(const struct launch *launch)
 		edit_empty(edit, layout_of(launch), launch->event->qmd);
 }
 
+/* Trials of the preludes and reads of code, one block each: they count nowhere, and stay in the mask. */
+static __attribute__((noinline)) void mask_ours(struct launch *launch)
+{
+	const struct device *device;
+
+	launch->ctx = tenant_context_of(launch->thread, launch->event->ctx);
+	if (!launch->ctx || !qmd_v04_00_version_is(launch->event->qmd))
+		return;
+	device = launch->ctx->device;
+	launch->grid.allowed = device->allowed;
+	if (device->is_shared)
+		share_grid_now(launch->thread, clock_now_ns(), &launch->grid);
+	restrict_to(launch, &launch->grid.allowed);
+}
+
 void qmd_hook(const struct qmd_event *event)
 {
 	struct thread_state *t;
 	struct launch launch = {.event = event};
 
-	if (unlikely(probe_hook_edit(event) || prelude_hook(event)))
-		return;
-	/* Ours, one block, once a kernel: it counts nowhere. */
-	if (unlikely(arena_is_on() && event->func == arena.prelude.reader))
+	if (unlikely(probe_hook_edit(event)))
 		return;
 	t = thread_self();
 	launch.thread = t;
+	if (unlikely(prelude_hook(event) ||
+		     (arena_is_on() && event->func == arena.prelude.reader))) {
+		mask_ours(&launch);
+		return;
+	}
 	launch.func = t->func ? t->func : event->func;
 	thread_count_in(t, STATS_qmd_seen);
 	launch.ctx = tenant_context_of(t, event->ctx);

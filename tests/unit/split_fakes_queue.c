@@ -13,9 +13,9 @@ int plan_is_forced(void)
 	return 0;
 }
 
-int plan_wants(uint64_t predicted_ns)
+int plan_wants(const struct thread_state *t)
 {
-	(void)predicted_ns;
+	(void)t;
 	return 0;
 }
 

@@ -124,7 +124,7 @@ static __attribute__((noinline)) int shape_is_let(struct thread_state *t, CUfunc
 	struct share_request request = {.predicted_ns = predict_of(t, func, nr_blocks, nr_threads)};
 
 	/* The dispatcher splits it. */
-	if (plan_wants(request.predicted_ns))
+	if (plan_wants(t))
 		return 0;
 	return share_lets_request(t, &request);
 }

@@ -35,9 +35,12 @@
 #include "shim/tenant.h"
 #include "shim/track/predict_table.h"
 
-#define SHAPES      8192u /* places of the predictor's table */
-#define SHAPE_KNOWN 1u
-#define US_NS       1000u
+#define SHAPES            8192u /* places of the predictor's table */
+#define SHAPE_KNOWN       1u
+#define SHAPE_WHOLE       2u /* not to be split on as many TPCs as the top byte says */
+#define SHAPE_WIDTH_SHIFT 24u
+#define SHAPE_WIDTH       (1u << SHAPE_WIDTH_SHIFT)
+#define US_NS             1000u
 #define PATIENCE_NS                                                                                \
 	100000000u /* so long a launch waits for TPCs that its owner does not have back yet */
 
@@ -105,12 +108,40 @@ int plan_is_off(void)
 	return plan.mode == MODE_WHOLE;
 }
 
-int plan_wants(uint64_t predicted_ns)
+/* --- shapes ------------------------------------------------------------------------------------------- */
+
+static uint32_t shape_of(uint32_t slot)
 {
-	return predicted_ns >= SPLIT_MIN_NS && plan.mode != MODE_WHOLE && arena_is_on();
+	return slot < SHAPES ? atomic_load_explicit(&plan.shape[slot], memory_order_relaxed) : 0;
 }
 
-/* --- shapes ------------------------------------------------------------------------------------------- */
+static int is_long(const struct thread_state *t)
+{
+	return t->asked.func && t->asked.predicted_ns >= SPLIT_MIN_NS && plan.mode != MODE_WHOLE &&
+	       arena_is_on();
+}
+
+/* What cannot be split on so many TPCs goes as it did before there was splitting. */
+int plan_wants(const struct thread_state *t)
+{
+	uint32_t shape;
+
+	if (!is_long(t))
+		return 0;
+	shape = shape_of(t->asked.slot);
+	return !(shape & SHAPE_WHOLE) || shape >> SHAPE_WIDTH_SHIFT != t->asked.width;
+}
+
+/* A launch of the shape was found to be none that could be split, for good or while it has this width. */
+static void shape_is_whole(const struct thread_state *t)
+{
+	uint32_t shape = shape_of(t->asked.slot);
+
+	if (!shape || t->asked.width > UINT8_MAX)
+		return;
+	shape = (shape & (SHAPE_WIDTH - 1)) | SHAPE_WHOLE | t->asked.width << SHAPE_WIDTH_SHIFT;
+	atomic_store_explicit(&plan.shape[t->asked.slot], shape, memory_order_relaxed);
+}
 
 int plan_knows_shape(uint32_t slot)
 {
@@ -156,10 +187,7 @@ static enum code_state code_of(CUfunction func)
 static struct split_plan choose_learned(const struct thread_state *t, const struct op *op,
 					int may_claim)
 {
-	uint32_t slot = t->asked.slot;
-	uint32_t shape = t->asked.func && slot < SHAPES
-				 ? atomic_load_explicit(&plan.shape[slot], memory_order_relaxed)
-				 : 0;
+	uint32_t shape = t->asked.func ? shape_of(t->asked.slot) : 0;
 	struct split_input input = {
 		.predicted_ns = t->asked.func ? t->asked.predicted_ns : 0,
 		.nr_blocks = op->nr_blocks,
@@ -201,7 +229,7 @@ static struct split_plan choose(struct thread_state *t, const struct op *op)
 		return whole(SPLIT_NO_PRELUDE);
 	if (op->min_tpcs)
 		return whole(SPLIT_COOPERATIVE);
-	if (!plan_is_forced() && !plan_wants(t->asked.func ? t->asked.predicted_ns : 0))
+	if (!plan_is_forced() && !is_long(t))
 		return whole(t->asked.func && t->asked.predicted_ns ? SPLIT_SHORT
 								    : SPLIT_UNPREDICTED);
 	if (!arena_is_ready())
@@ -211,6 +239,11 @@ static struct split_plan choose(struct thread_state *t, const struct op *op)
 		return choose_free(t, op);
 	case CODE_STATE_GANG:
 		return whole(SPLIT_GANG);
+	case CODE_STATE_UNSEEN:
+		/* Entries are forgotten with modules: this launch's descriptor tells it again. */
+		if (t->asked.func && t->asked.slot < SHAPES)
+			atomic_store_explicit(&plan.shape[t->asked.slot], 0, memory_order_relaxed);
+		return whole(SPLIT_UNREAD);
 	default:
 		return whole(SPLIT_UNREAD);
 	}
@@ -274,6 +307,8 @@ static enum plan_next first_begin(struct thread_state *t, struct op *op)
 			return PLAN_LATER;
 		}
 	}
+	if (chosen.reason == SPLIT_ONE_WAVE || chosen.reason == SPLIT_GANG)
+		shape_is_whole(t);
 	explain(t, &chosen);
 	return PLAN_DONE;
 }
@@ -298,10 +333,10 @@ static enum plan_next resume_begin(struct thread_state *t, struct op *op)
  * taken back meanwhile, by owners that it could not be told by: but not for ever, as the owner may wait
  * for it.
  */
-static int is_too_soon(struct thread_state *t, const struct op *op, uint64_t predicted_ns)
+static int is_too_soon(struct thread_state *t, const struct op *op)
 {
 	plan.cover_err = 0;
-	if (plan_is_forced() || !share_is_on() || (!op->work && !plan_wants(predicted_ns)))
+	if (plan_is_forced() || !share_is_on() || (!op->work && !is_long(t)))
 		return 0;
 	plan.cover_err = epoch_cover_lendable(t, &plan.coverage);
 	return plan.cover_err == -EAGAIN && clock_now_ns() - op->held_ns < PATIENCE_NS;
@@ -314,7 +349,7 @@ enum plan_next plan_begin(struct thread_state *t, struct op *op)
 
 	t->split = NULL;
 	t->way_reason = 0;
-	if (is_too_soon(t, op, predicted_ns))
+	if (is_too_soon(t, op))
 		return PLAN_LATER;
 	if (op->work)
 		next = resume_begin(t, op);

@@ -22,10 +22,10 @@ int plan_is_forced(void);
 int plan_is_off(void);
 
 /*
- * 1 when a launch predicted to take so long should come by the dispatcher, which may split it. About a
- * nanosecond for short ones.
+ * 1 when the launch that the predictor was just asked about should come by the dispatcher, which may
+ * split it. About a nanosecond for short ones.
  */
-int plan_wants(uint64_t predicted_ns);
+int plan_wants(const struct thread_state *t);
 
 /* The descriptor hook: what is learnt of a launch when its shape is first seen. */
 int plan_knows_shape(uint32_t slot);

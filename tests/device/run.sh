@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Everything that needs a real GPU. Sections: doctor programs models cost profiler (all when none is named),
-# and, only when named, sharing (several programs through lithosd) and bench (ways of sharing, side by side).
+# and, only when named, sharing (several programs through lithosd), split (kernels in atoms and claimed) and bench
+# (ways of sharing, side by side).
 #
 #   tests/device/run.sh [SECTION...]
 #
@@ -109,6 +110,10 @@ profiler() {
 sharing() {
 	# shellcheck disable=SC2086 # options are words
 	timeout -k 30 560 "$python" "$here/sharing.py" --out "$out/sharing.json" ${SHARING_OPTIONS:-}
+}
+
+split() {
+	timeout -k 30 560 "$here/split.sh" "$out"
 }
 
 # Three repetitions of all systems take longer than one command may: see docs/bench.md.

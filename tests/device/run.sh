@@ -126,9 +126,9 @@ bench() {
 [ $# -gt 0 ] || set -- doctor programs models cost profiler
 for name in "$@"; do
 	case $name in
-	doctor | programs | models | cost | profiler | sharing | bench) ;;
+	doctor | programs | models | cost | profiler | sharing | split | bench) ;;
 	*)
-		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [bench]" >&2
+		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [split] [bench]" >&2
 		exit 2
 		;;
 	esac

@@ -574,7 +574,7 @@ static __attribute__((noinline)) void split_ends(const struct launch *launch)
 {
 	struct split_edit *edit = launch->thread->split;
 
-	if (edit->must && edit->result != EDIT_APPLIED)
+	if (edit->is_part && edit->result != EDIT_APPLIED)
 		edit_empty(edit, layout_of(launch), launch->event->qmd);
 }
 

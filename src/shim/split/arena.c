@@ -183,6 +183,16 @@ void arena_give_run(uint32_t run)
 	atomic_store_explicit(&arena.run_state[run], RUN_FREE, memory_order_release);
 }
 
+void arena_forget_run(uint32_t run)
+{
+	uint32_t expected = RUN_TAKEN;
+
+	/* The record may have been read already. */
+	if (!atomic_compare_exchange_strong_explicit(&arena.run_state[run], &expected, RUN_FORGET,
+						     memory_order_acq_rel, memory_order_acquire))
+		arena_give_run(run);
+}
+
 void arena_run_ended(uint32_t run)
 {
 	uint32_t expected = RUN_TAKEN;

@@ -93,6 +93,9 @@ void arena_close(const struct context *context);
 uint32_t arena_take_run(void);
 void arena_give_run(uint32_t run);
 
+/* Its launch is on its way, and nobody asks for its end: free then. */
+void arena_forget_run(uint32_t run);
+
 /* The record of a run was read, or never will be. Tracker, under the contexts' lock. */
 void arena_run_ended(uint32_t run);
 

@@ -37,6 +37,7 @@
 #define HELP_FACTOR     10u
 #define EXTENT_ALIGN    32u /* words: a cache line */
 #define HEADER_WORDS    (PRELUDE_HEADER_BYTES / 4)
+#define OWN_EPOCH_AT    ((size_t)64)  /* raised by the option `split=preempt` alone */
 #define HELPER_EPOCH_AT ((size_t)128) /* a word that nobody raises */
 #define MAX_RUNS        2u
 #define CUT_AT_ONCE_NS  1000u
@@ -133,7 +134,7 @@ static void slot_epochs(const struct work *work, struct prelude_slot *slot)
 	for (uint32_t i = 0; i < EPOCH_COVERS; i++) {
 		const struct epoch_cover *cover = &work->coverage.cover[i];
 		int is_used = i < work->coverage.nr;
-		slot->flag[i] = is_used ? cover->word : arena.epoch + PRELUDE_SLOT_BYTES;
+		slot->flag[i] = is_used ? cover->word : arena.epoch + OWN_EPOCH_AT;
 		slot->calm[i] = is_used ? cover->calm : claims.own_epoch;
 	}
 }
@@ -180,16 +181,14 @@ static uint32_t number_take(void)
 }
 
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 struct split_edit *ret_edit, int *ret_err)
+			 struct split_edit *ret_edit)
 {
 	struct work *work = work_place();
 	uint32_t run, number, at, nr;
 
-	*ret_err = -ENOSPC;
 	if (nr_blocks > ARENA_MAX_WORDS / 2 - EXTENT_ALIGN)
 		return NULL;
 	nr = ((uint32_t)nr_blocks + HEADER_WORDS + EXTENT_ALIGN - 1) & ~(EXTENT_ALIGN - 1);
-	*ret_err = -EAGAIN;
 	if (nr > arena.nr_words / 2 && (claim_any() || arena_grow(nr)))
 		return NULL;
 	if (!work || extent_take(nr, &at))
@@ -213,8 +212,8 @@ struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, u
 	return work;
 }
 
-int claim_resume(struct work *work, const struct epoch_coverage *coverage,
-		 struct split_edit *ret_edit)
+/* The edit of a launch that is not the work's first; -EAGAIN without a free run. */
+static int edit_make_part(struct work *work, struct split_edit *ret_edit)
 {
 	uint32_t run = arena_take_run();
 	uint32_t number = run < ARENA_RUNS ? arena_next_number() : 0;
@@ -224,46 +223,36 @@ int claim_resume(struct work *work, const struct epoch_coverage *coverage,
 			arena_give_run(run);
 		return -EAGAIN;
 	}
-	work->coverage = *coverage;
 	work->last = number;
 	edit_make(work, run, number, ret_edit);
-	ret_edit->must = 1;
 	ret_edit->is_part = 1;
 	return 0;
 }
 
+int claim_resume(struct work *work, const struct epoch_coverage *coverage,
+		 struct split_edit *ret_edit)
+{
+	work->coverage = *coverage;
+	return edit_make_part(work, ret_edit);
+}
+
 int claim_help(struct work *work, struct split_edit *ret_edit)
 {
-	uint32_t run = work->nr_runs == 1 ? arena_take_run() : ARENA_RUNS;
-	uint32_t number = run < ARENA_RUNS ? arena_next_number() : 0;
-
-	if (!number) {
-		if (run < ARENA_RUNS)
-			arena_give_run(run);
+	if (work->nr_runs != 1 || edit_make_part(work, ret_edit))
 		return -EAGAIN;
-	}
-	work->last = number;
-	edit_make(work, run, number, ret_edit);
 	for (uint32_t i = 0; i < EPOCH_COVERS; i++) {
 		ret_edit->slot.flag[i] = arena.epoch + HELPER_EPOCH_AT;
 		ret_edit->slot.calm[i] = 0;
 	}
 	ret_edit->within = NULL;
 	ret_edit->is_everywhere = 1;
-	ret_edit->must = 1;
-	ret_edit->is_part = 1;
 	return 0;
-}
-
-static void work_free(struct work *work)
-{
-	work->is_used = 0;
-	(void)atomic_fetch_sub_explicit(&claims.nr_works, 1, memory_order_relaxed);
 }
 
 void claim_abandon(struct work *work)
 {
-	work_free(work);
+	work->is_used = 0;
+	(void)atomic_fetch_sub_explicit(&claims.nr_works, 1, memory_order_relaxed);
 }
 
 void claim_launched(struct work *work, const struct split_edit *edit, uint64_t now_ns,
@@ -324,14 +313,14 @@ static enum work_event work_ended(struct work *work)
 	enum work_event event = work->is_committed ? WORK_NOTHING : WORK_DONE;
 
 	if (work->is_complete) {
-		work_free(work);
+		claim_abandon(work);
 		return event;
 	}
 	if (work->is_committed) {
 		log_line(
 			&site, LOG_ERROR,
 			"msg=\"a neighbour told a committed kernel to go: its results are wrong\"");
-		work_free(work);
+		claim_abandon(work);
 		return WORK_NOTHING;
 	}
 	work->is_cut = 1;
@@ -365,7 +354,7 @@ static void force_cut(struct work *work, uint64_t now_ns, uint64_t *next_ns)
 	}
 	work->told_ns = now_ns;
 	claims.own_epoch++;
-	(void)arena_write(arena.epoch + PRELUDE_SLOT_BYTES, claims.own_epoch);
+	(void)arena_write(arena.epoch + OWN_EPOCH_AT, claims.own_epoch);
 }
 
 /* 1 when the work may not be told any more, and was not. */

@@ -33,12 +33,9 @@ enum work_event {
 /* Works that launches on the GPU belong to. Any thread. */
 uint32_t claim_nr_works(void);
 
-/*
- * A work for a launch of so many blocks, and its first edit. NULL when words, runs or works are
- * short: *ret_err is -ENOSPC, or -EAGAIN when some will come free.
- */
+/* A work for a launch of so many blocks, and its first edit; NULL when words, runs or works are short. */
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 struct split_edit *ret_edit, int *ret_err);
+			 struct split_edit *ret_edit);
 
 /* The edit that resumes a work, with new covers; -EAGAIN without a free run. */
 int claim_resume(struct work *work, const struct epoch_coverage *coverage,

@@ -24,10 +24,9 @@ enum edit_result {
 struct split_edit {
 	enum prelude_kind kind; /* of ordinary grids; clusters have their own */
 	uint32_t run;           /* of the arena */
-	uint8_t must;           /* blocks of the kernel have run already: never whole */
-	uint8_t is_part;        /* not the kernel's first launch: not counted again */
-	uint8_t is_all;         /* runs the whole grid if nobody tells it to go: its time counts */
-	uint8_t is_everywhere;  /* on all TPCs, whoever has them */
+	uint8_t is_part; /* blocks of the kernel have run already: never whole, not counted again */
+	uint8_t is_all;  /* runs the whole grid if nobody tells it to go: its time counts */
+	uint8_t is_everywhere;       /* on all TPCs, whoever has them */
 	const struct tpcset *within; /* where it may run at most, or NULL */
 	uint64_t charge_ns;          /* predicted time of this part */
 	struct prelude_slot slot;    /* but for the entry */

@@ -184,12 +184,13 @@ static enum code_state code_of(CUfunction func)
 	return state == CODE_STATE_SEEN ? code_read(&reader, func) : state;
 }
 
+/* Of a launch that the predictor knows to be long. */
 static struct split_plan choose_learned(const struct thread_state *t, const struct op *op,
 					int may_claim)
 {
-	uint32_t shape = t->asked.func ? shape_of(t->asked.slot) : 0;
+	uint32_t shape = shape_of(t->asked.slot);
 	struct split_input input = {
-		.predicted_ns = t->asked.func ? t->asked.predicted_ns : 0,
+		.predicted_ns = t->asked.predicted_ns,
 		.nr_blocks = op->nr_blocks,
 		.nr_resident = (uint64_t)(shape >> 8 & 0xff) * op->device->topo.sms_per_tpc *
 			       t->asked.width,
@@ -280,7 +281,6 @@ static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 	plan.edit = (struct split_edit){
 		.kind = PRELUDE_GATE,
 		.run = run,
-		.must = op->next_block != 0,
 		.is_part = op->next_block != 0,
 		.slot = {.lo = (uint32_t)op->next_block, .count = (uint32_t)count},
 	};
@@ -292,10 +292,9 @@ static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 static enum plan_next first_begin(struct thread_state *t, struct op *op)
 {
 	struct split_plan chosen = choose(t, op);
-	int err = 0;
 
 	if (chosen.way == SPLIT_CLAIMED) {
-		op->work = claim_begin(op, &plan.coverage, op->nr_blocks, &plan.edit, &err);
+		op->work = claim_begin(op, &plan.coverage, op->nr_blocks, &plan.edit);
 		t->split = op->work ? &plan.edit : NULL;
 		if (!op->work)
 			chosen = whole(SPLIT_NO_ROOM);
@@ -364,17 +363,12 @@ enum plan_next plan_begin(struct thread_state *t, struct op *op)
 
 static enum plan_next atom_end(struct op *op)
 {
-	uint32_t expected = RUN_TAKEN;
-
 	if (plan.edit.result != EDIT_APPLIED) {
 		arena_give_run(plan.edit.run);
 		/* The first one ran whole. */
-		return plan.edit.must ? PLAN_LATER : PLAN_DONE;
+		return plan.edit.is_part ? PLAN_LATER : PLAN_DONE;
 	}
-	if (!atomic_compare_exchange_strong_explicit(&arena.run_state[plan.edit.run], &expected,
-						     RUN_FORGET, memory_order_acq_rel,
-						     memory_order_acquire))
-		arena_give_run(plan.edit.run);
+	arena_forget_run(plan.edit.run);
 	op->next_block += plan.edit.slot.count;
 	return op->next_block < op->nr_blocks ? PLAN_AGAIN : PLAN_DONE;
 }
@@ -384,7 +378,7 @@ static enum plan_next claim_end(struct op *op)
 	claim_launched(op->work, &plan.edit, clock_now_ns(), plan.edit.charge_ns);
 	switch (plan.edit.result) {
 	case EDIT_APPLIED:
-		if (!plan.edit.must)
+		if (!plan.edit.is_part)
 			thread_count(STATS_works_claimed);
 		return PLAN_STAYS;
 	case EDIT_EMPTIED:

@@ -98,33 +98,29 @@ static int has_memory(unsigned int flags)
 
 /* --- creation --- */
 
+/* Of an array without depth; the two versions of its descriptor have fields of the same names. */
+#define FLAT_BYTES(descriptor)                                                                     \
+	levels_bytes(&(const CUDA_ARRAY3D_DESCRIPTOR){.Width = (descriptor)->Width,                \
+						      .Height = (descriptor)->Height,              \
+						      .Format = (descriptor)->Format,              \
+						      .NumChannels = (descriptor)->NumChannels},   \
+		     1)
+
 CUresult hook_cuArrayCreate(CUarray *array, const CUDA_ARRAY_DESCRIPTOR_v1 *descriptor)
 {
 	CUresult result = real_cuArrayCreate(array, descriptor);
-	CUDA_ARRAY3D_DESCRIPTOR all = {.Depth = 0};
 
-	if (result != CUDA_SUCCESS)
-		return result;
-	all.Width = descriptor->Width;
-	all.Height = descriptor->Height;
-	all.Format = descriptor->Format;
-	all.NumChannels = descriptor->NumChannels;
-	created(MEMORY_ARRAY, *array, levels_bytes(&all, 1));
+	if (result == CUDA_SUCCESS)
+		created(MEMORY_ARRAY, *array, FLAT_BYTES(descriptor));
 	return result;
 }
 
 CUresult hook_cuArrayCreate_v2(CUarray *array, const CUDA_ARRAY_DESCRIPTOR *descriptor)
 {
 	CUresult result = real_cuArrayCreate_v2(array, descriptor);
-	CUDA_ARRAY3D_DESCRIPTOR all = {.Depth = 0};
 
-	if (result != CUDA_SUCCESS)
-		return result;
-	all.Width = descriptor->Width;
-	all.Height = descriptor->Height;
-	all.Format = descriptor->Format;
-	all.NumChannels = descriptor->NumChannels;
-	created(MEMORY_ARRAY, *array, levels_bytes(&all, 1));
+	if (result == CUDA_SUCCESS)
+		created(MEMORY_ARRAY, *array, FLAT_BYTES(descriptor));
 	return result;
 }
 

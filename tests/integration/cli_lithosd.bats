@@ -21,16 +21,6 @@ teardown() {
 	! daemon_pid > pid 2> /dev/null || kill -KILL "$(cat pid)"
 }
 
-wait_for() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		! "$@" > /dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	echo "waited in vain for: $*" >&2
-	return 1
-}
-
 # status EXPRESSION: Python over the report `s`, its tenants by name `t` and first GPU `g` is true.
 status() {
 	"$LITHOS" status --format=json > status.json && python3 - "$1" <<-'PY'

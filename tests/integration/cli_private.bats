@@ -43,16 +43,6 @@ fake_lithosd() {
 	chmod +x bin/lithosd
 }
 
-wait_for() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		! "$@" > /dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	echo "waited in vain for: $*" >&2
-	return 1
-}
-
 @test "ten runs at once start one daemon, and say so once" {
 	fake_lithosd 'sleep 1'
 	local i pids=()

@@ -21,17 +21,6 @@ teardown() {
 	rm -f "$BATS_TEST_TMPDIR/go"
 }
 
-# wait_for COMMAND...: until it succeeds; gives up after a minute.
-wait_for() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		! "$@" > /dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	echo "waited in vain for: $*" >&2
-	return 1
-}
-
 daemon() {
 	rm -f daemon.log
 	python3 "$BATS_TEST_DIRNAME/fake_daemon.py" "$LITHOS_SOCKET" --log daemon.log "$@" 3>&- &

@@ -97,3 +97,14 @@ refute_line() {
 		return 1
 	fi
 }
+
+# wait_for COMMAND...: until it succeeds; gives up after a minute.
+wait_for() {
+	local i
+	for ((i = 0; i < 600; i++)); do
+		! "$@" > /dev/null 2>&1 || return 0
+		sleep 0.1
+	done
+	echo "waited in vain for: $*" >&2
+	return 1
+}

@@ -11,10 +11,9 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <pthread.h>
-#include <sys/mman.h>
 
+#include "no_memory.h"
 #include "shim/memory/account.h"
 #include "shim/thread.h"
 
@@ -22,20 +21,6 @@
 #define HANDLE     0x77u
 #define NR_THREADS 4u
 #define NR_ROUNDS  30000u
-
-void *__real_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
-
-static int mmap_fails;
-
-void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
-{
-	if (mmap_fails) {
-		errno = ENOMEM;
-		return MAP_FAILED;
-	}
-	return __real_mmap(address, bytes, protection, flags, fd, offset);
-}
 
 static int setup(void **state)
 {

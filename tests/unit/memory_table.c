@@ -12,27 +12,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
+#include "no_memory.h"
 #include "shim/memory/table.h"
 
 #define NR_KEYS   20000u
 #define NR_STEPS  100000u
 #define NR_OWNERS 7u
-
-void *__real_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
-
-static int mmap_fails;
-
-void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
-{
-	if (mmap_fails) {
-		errno = ENOMEM;
-		return MAP_FAILED;
-	}
-	return __real_mmap(address, bytes, protection, flags, fd, offset);
-}
 
 static struct memory_table table;
 static struct memory_entry model[NR_KEYS]; /* kind 0: not there */

@@ -12,6 +12,7 @@
  * Tested by tests/unit/daemon_config.c, error by error.
  */
 #include "daemon/config.h"
+#include "base/uuid.h"
 
 #include <cyaml/cyaml.h>
 #include <errno.h>
@@ -373,14 +374,6 @@ int config_read(struct config *config, const char *path, char *error, size_t err
 	if (r == 0)
 		*config = read;
 	return r;
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 int config_parse_uuid(const char *text, size_t length, uint8_t ret_uuid[16])

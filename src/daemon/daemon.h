@@ -10,6 +10,7 @@
 
 #include <lithos/shm.h>
 
+#include "base/uuid.h"
 #include "daemon/config.h"
 #include "daemon/gpus.h"
 #include "daemon/loop.h"
@@ -56,10 +57,6 @@ struct daemon {
 	uint64_t mps_away_ns; /* since when it is being started, or again; 0: it is not */
 	struct loop_timer return_timer;
 };
-
-/* Uuids for people and for CUDA_VISIBLE_DEVICES: GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx. */
-#define UUID_TEXT_BYTES 48
-const char *uuid_text(const uint8_t uuid[16], char text[UUID_TEXT_BYTES]);
 /* The index of the GPU, or -ENODEV. */
 int gpu_by_uuid(const struct daemon *daemon, const uint8_t uuid[16]);
 

@@ -2,6 +2,7 @@
 /* CUDA_VISIBLE_DEVICES sorted into kinds, and UUIDs as text. */
 #include <errno.h>
 
+#include "base/uuid.h"
 #include "base_files.h"
 
 #include "cli/run/gpus.h"
@@ -52,12 +53,12 @@ static void test_text(void **state)
 {
 	static const uint8_t uuid[16] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
 					 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10};
-	char text[GPU_UUID_TEXT_BYTES];
+	char text[UUID_TEXT_BYTES];
 
 	(void)state;
-	gpu_uuid_text(uuid, text);
+	(void)uuid_text(uuid, text);
 	assert_string_equal(text, "GPU-01234567-89ab-cdef-fedc-ba9876543210");
-	assert_int_equal(strlen(text), GPU_UUID_TEXT_BYTES - 1);
+	assert_int_equal(strlen(text), UUID_TEXT_BYTES - 1);
 }
 
 int main(void)

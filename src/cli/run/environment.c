@@ -13,6 +13,7 @@
  * Tested by tests/integration/cli_run.bats and cli_tenant.bats.
  */
 #include "cli/run/environment.h"
+#include "base/uuid.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -105,9 +106,9 @@ static int set_quota(const struct proto_admitted *admitted)
 
 static int set_gpu(const struct reservation *reservation)
 {
-	char text[GPU_UUID_TEXT_BYTES];
+	char text[UUID_TEXT_BYTES];
 
-	gpu_uuid_text(reservation->admitted.gpu_uuid, text);
+	(void)uuid_text(reservation->admitted.gpu_uuid, text);
 	return set("CUDA_VISIBLE_DEVICES", text, reservation->gpus == GPUS_UUIDS);
 }
 

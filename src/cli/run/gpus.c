@@ -59,15 +59,3 @@ int gpus_parse(const char *text, char *ret_list, size_t size, enum gpus_named *r
 	}
 	return r;
 }
-
-void gpu_uuid_text(const uint8_t uuid[16], char ret_text[GPU_UUID_TEXT_BYTES])
-{
-	char *out = ret_text;
-
-	out += snprintf(out, GPU_UUID_TEXT_BYTES, "GPU");
-	for (int i = 0; i < 16; i++) {
-		int has_dash = i == 0 || i == 4 || i == 6 || i == 8 || i == 10;
-
-		out += snprintf(out, 4, "%s%02x", has_dash ? "-" : "", uuid[i]);
-	}
-}

@@ -15,22 +15,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "daemon/daemon.h"
-
-const char *uuid_text(const uint8_t uuid[16], char text[UUID_TEXT_BYTES])
-{
-	size_t used = (size_t)snprintf(text, UUID_TEXT_BYTES, "GPU-");
-
-	for (int i = 0; i < 16; i++)
-		used += (size_t)snprintf(text + used, UUID_TEXT_BYTES - used, "%s%02x",
-					 i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
-	return text;
-}
 
 int gpu_by_uuid(const struct daemon *daemon, const uint8_t uuid[16])
 {

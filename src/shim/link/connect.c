@@ -34,6 +34,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/uuid.h"
 #include "shim/link/link.h"
 #include "shim/link/wire.h"
 #include "shim/split/epoch.h"
@@ -59,21 +60,12 @@ static struct {
 	struct wire_message message; /* of the handshake, then the thread's */
 } keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .activity_fd = -1, .stop_fd = -1, .socket = -1};
 
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static int token_read(const char *text, uint8_t ret_token[PROTO_TOKEN_BYTES])
 {
 	if (strlen(text) != (size_t)2 * PROTO_TOKEN_BYTES)
 		return -EINVAL;
 	for (size_t i = 0; i < PROTO_TOKEN_BYTES; i++) {
-		int high = nibble(text[2 * i]), low = nibble(text[2 * i + 1]);
+		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return -EINVAL;

@@ -6,14 +6,13 @@
  * Tested by tests/unit/sim_driver_visible.c.
  */
 #include "sim/entry/visible.h"
+#include "base/uuid.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/options.h"
-
-#define UUID_TEXT_BYTES 41 /* GPU- and 32 digits in five groups */
 
 void gpu_uuid(unsigned int gpu, CUuuid *ret_uuid)
 {
@@ -22,22 +21,11 @@ void gpu_uuid(unsigned int gpu, CUuuid *ret_uuid)
 	ret_uuid->bytes[sizeof(ret_uuid->bytes) - 1] = (char)gpu;
 }
 
-static void uuid_text(unsigned int gpu, char ret_text[UUID_TEXT_BYTES])
-{
-	CUuuid uuid;
-	char *at = ret_text;
-
-	gpu_uuid(gpu, &uuid);
-	at += sprintf(at, "GPU-");
-	for (int i = 0; i < 16; i++)
-		at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
-			      (unsigned char)uuid.bytes[i]);
-}
-
 /* The GPU that the first `length` characters name; sim.nr_gpus when they name none. */
 static unsigned int gpu_named(const char *name, size_t length)
 {
 	char text[UUID_TEXT_BYTES];
+	CUuuid uuid;
 	unsigned int gpu = 0;
 	char *end;
 
@@ -48,7 +36,8 @@ static unsigned int gpu_named(const char *name, size_t length)
 								    : sim.nr_gpus;
 	}
 	for (; gpu < sim.nr_gpus; gpu++) {
-		uuid_text(gpu, text);
+		gpu_uuid(gpu, &uuid);
+		(void)uuid_text((const uint8_t *)uuid.bytes, text);
 		if (length > strlen("GPU-") && !strncasecmp(name, text, length))
 			break;
 	}

@@ -21,15 +21,18 @@ struct clock_sync {
 	struct clock_bound lower;
 	struct clock_bound upper;
 	uint64_t nr_observations;
-	uint64_t nr_restarts; /* how often the bounds contradicted each other: a clock was set */
+	uint64_t nr_restarts; /* how often the bounds contradicted each other */
 };
 
-/*
- * One completion record: gpu_ns is what the GPU wrote at the end, submitted_ns the CPU time when
- * the launch began (0 = not known), polled_ns the CPU time when the record had been seen.
- */
-void clock_sync_observe(struct clock_sync *cs, uint64_t gpu_ns, uint64_t submitted_ns,
-			uint64_t polled_ns);
+/* One completion record, and what the CPU knows of it: CLOCK_MONOTONIC, 0 = not known. */
+struct clock_record {
+	uint64_t gpu_ns;       /* what the GPU wrote at the end */
+	uint64_t submitted_ns; /* not later than the launch */
+	uint64_t looked_ns;    /* not later than a look that did not find the record written */
+	uint64_t polled_ns;    /* when the record had been seen; always known */
+};
+
+void clock_sync_observe(struct clock_sync *cs, const struct clock_record *record);
 
 /* CPU time of a GPU timestamp; -EAGAIN until both bounds are known. */
 int clock_sync_to_cpu(const struct clock_sync *cs, uint64_t gpu_ns, uint64_t *ret_ns);

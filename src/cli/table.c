@@ -9,6 +9,7 @@
  */
 #include "cli/table.h"
 
+#include <argp.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,21 @@ int format_from(const char *text, enum format *ret_format)
 	else
 		return -EINVAL;
 	return 0;
+}
+
+int format_parse(int key, const char *arg, struct argp_state *state, enum format *ret_format)
+{
+	switch (key) {
+	case 'f':
+		if (format_from(arg, ret_format) < 0)
+			argp_error(state, "--format is 'table' or 'json', not '%s'", arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "takes no argument '%s'", arg);
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
 }
 
 struct table *table_new(const struct table_column *columns, size_t nr_columns)

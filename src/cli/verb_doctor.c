@@ -4,7 +4,6 @@
  * worst status: 0 OK, 1 warning, 2 critical. Checks are in src/cli/doctor.
  */
 #include <argp.h>
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/options.h"
@@ -20,20 +19,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct doctor_args *args = state->input;
 
-	switch (key) {
-	case 'f':
-		if (format_from(arg, &args->format) < 0)
-			argp_error(state, "--format is 'table' or 'json', not '%s'", arg);
-		return 0;
-	case 's':
-		args->is_sim = 1;
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "takes no argument '%s'", arg);
-		return EINVAL;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (key != 's')
+		return format_parse(key, arg, state, &args->format);
+	args->is_sim = 1;
+	return 0;
 }
 
 static int wants_sim(const struct doctor_args *args)

@@ -51,19 +51,7 @@ static int print_as_json(void)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	enum format *format = state->input;
-
-	switch (key) {
-	case 'f':
-		if (format_from(arg, format) < 0)
-			argp_error(state, "--format is 'table' or 'json', not '%s'", arg);
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "takes no argument '%s'", arg);
-		return EINVAL;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	return format_parse(key, arg, state, state->input);
 }
 
 int verb_options(int argc, char **argv)

@@ -32,21 +32,14 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct status_args *args = state->input;
 
 	switch (key) {
-	case 'f':
-		if (format_from(arg, &args->format) < 0)
-			argp_error(state, "--format is 'table' or 'json', not '%s'", arg);
-		return 0;
 	case KEY_SOCKET:
 		args->socket = arg;
 		return 0;
 	case KEY_SIM:
 		args->has_sim = 1;
 		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "takes no argument '%s'", arg);
-		return EINVAL;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return format_parse(key, arg, state, &args->format);
 	}
 }
 

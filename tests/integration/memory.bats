@@ -32,17 +32,6 @@ daemon_pid() {
 	"$LITHOS" status --format=json | python3 -c 'import json, sys; print(json.load(sys.stdin)["daemon"]["pid"])'
 }
 
-wait_for() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		! "$@" > /dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	echo "waited in vain for: $*" >&2
-	"$LITHOS" status >&2 || true
-	return 1
-}
-
 # has TENANT MIB: what the report says.
 has() {
 	"$LITHOS" status --format=json | python3 -c '

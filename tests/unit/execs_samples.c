@@ -210,7 +210,10 @@ static void test_first_node(void **state)
 	struct node_release a = arm(5, 0, 40);
 
 	(void)state;
-	clock_sync_observe(&pool.sync, 1000, 1000, 1000); /* the clocks are equal */
+	/* The clocks are equal. */
+	clock_sync_observe(
+		&pool.sync,
+		&(struct clock_record){.gpu_ns = 1000, .submitted_ns = 1000, .polled_ns = 1000});
 	exec_launched(exec(5), 4000);
 	ran(&a, 4700);
 	(void)execs_collect();

@@ -12,16 +12,9 @@
 
 #include "sched/ledger.h"
 
-#include "topology_data.h"
+#include "topology_h200.h"
 
-static struct topology h200;
 static struct ledger ledger;
-
-static int setup(void **state)
-{
-	(void)state;
-	return topology_h200(&h200);
-}
 
 static int fresh(uint32_t nr_gpus)
 {
@@ -232,5 +225,5 @@ int main(void)
 		cmocka_unit_test_setup(test_check_sees, fresh_one),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, h200_setup, NULL);
 }

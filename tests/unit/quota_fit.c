@@ -14,15 +14,7 @@
 #include "hw/qmd.h"
 #include "sched/fit.h"
 
-#include "topology_data.h"
-
-static struct topology h200;
-
-static int setup(void **state)
-{
-	(void)state;
-	return topology_h200(&h200);
-}
+#include "topology_h200.h"
 
 static struct qmd_grid grid_of(uint32_t type, uint32_t blocks, uint32_t cluster)
 {
@@ -208,5 +200,5 @@ int main(void)
 		cmocka_unit_test(test_driver_decides), cmocka_unit_test(test_random),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, h200_setup, NULL);
 }

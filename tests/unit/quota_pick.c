@@ -12,15 +12,7 @@
 
 #include "sched/quota.h"
 
-#include "topology_data.h"
-
-static struct topology h200;
-
-static int setup(void **state)
-{
-	(void)state;
-	return topology_h200(&h200);
-}
+#include "topology_h200.h"
 
 static unsigned int count_in(const struct tpcset *set, uint32_t gpc)
 {
@@ -156,5 +148,5 @@ int main(void)
 		cmocka_unit_test(test_random),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, h200_setup, NULL);
 }

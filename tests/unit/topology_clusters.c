@@ -11,15 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "topology_data.h"
-
-static struct topology h200;
-
-static int setup(void **state)
-{
-	(void)state;
-	return topology_h200(&h200);
-}
+#include "topology_h200.h"
 
 /* cuOccupancyMaxActiveClusters at one block an SM, same machine as the data. */
 static void test_driver_answers(void **state)
@@ -147,5 +139,5 @@ int main(void)
 		cmocka_unit_test(test_random),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, h200_setup, NULL);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From invented records to durations, at invented times: behind a busy stream, on an idle one,
- * while the GPU's clock is not known; and the thread that reads, publishes and ends.
+ * without a time of submission, of long kernels only; and the thread that reads, publishes and
+ * ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,8 +55,11 @@ static struct {
 	atomic_uint nr_passes;
 } found = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+static void script_look(record_read_fn read);
+
 uint32_t tenant_collect(record_read_fn read)
 {
+	script_look(read);
 	(void)pthread_mutex_lock(&found.lock);
 	for (uint32_t i = 0; i < found.nr; i++)
 		read(&pool, &found.note[i], found.end_ns[i]);
@@ -150,7 +154,7 @@ static void test_streams_are_apart(void **state)
 }
 
 /* Nothing says when it began: it is counted, not timed. Behind another it can be timed again. */
-static void test_clock_not_known(void **state)
+static void test_submission_not_known(void **state)
 {
 	(void)state;
 	begin();
@@ -238,6 +242,87 @@ static void test_thread(void **state)
 	tracker_stop();
 }
 
+/* --- a program that launches long kernels, one at a time
+ * ------------------------------------------------------------------------------------ */
+
+#define LONG_NS      2000000u
+#define LONG_KERNELS 120u
+#define LONG_LEARN   40u    /* kernels until the clock is expected to be known well */
+#define LOOK_NS      50000u /* of virtual time, from look to look */
+
+/* Each look of the tracker's thread moves the virtual time on by itself. */
+static struct {
+	_Atomic uint32_t is_on;
+	uint64_t submitted_ns;
+	unsigned int seed;
+	uint32_t nr_ended;
+	uint64_t least_ns; /* durations after the first LONG_LEARN */
+	uint64_t most_ns;
+} script;
+
+static void script_look(record_read_fn read)
+{
+	struct launch_note note = {.stream_key = 5, .kernel = UINT32_MAX};
+	uint64_t end = script.submitted_ns + LONG_NS;
+
+	if (!atomic_load(&script.is_on))
+		return;
+	if (end <= atomic_load(&now_ns)) {
+		note.submitted_ns = script.submitted_ns;
+		read(&pool, &note, end + GPU_AHEAD);
+		/* The program saw the end long before the tracker, and launched the next one. */
+		script.submitted_ns = end + 10 * US + (uint64_t)rand_r(&script.seed) % (20 * US);
+		if (script.nr_ended == LONG_KERNELS)
+			atomic_store(&script.is_on, 0);
+	}
+	atomic_fetch_add(&now_ns, LOOK_NS + (uint64_t)rand_r(&script.seed) % (3 * US));
+}
+
+static void script_before(void)
+{
+}
+
+static uint64_t script_after(void)
+{
+	return 1000; /* of real time */
+}
+
+static void script_ended(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
+{
+	(void)note;
+	(void)end_ns;
+	if (++script.nr_ended <= LONG_LEARN)
+		return;
+	if (duration_ns < script.least_ns)
+		script.least_ns = duration_ns;
+	if (duration_ns > script.most_ns)
+		script.most_ns = duration_ns;
+}
+
+/*
+ * Nothing is short here, so submissions say little of the clock: it is known by where the tracker
+ * looked in vain.
+ */
+static void test_only_long_kernels(void **state)
+{
+	static const struct tracker_ops ops = {
+		.before = script_before, .ended = script_ended, .after = script_after};
+
+	(void)state;
+	script.submitted_ns = atomic_load(&now_ns) + 1000 * US;
+	script.seed = 11;
+	script.least_ns = UINT64_MAX;
+	tracker_set_ops(&ops);
+	atomic_store(&script.is_on, 1);
+	assert_int_equal(tracker_start(region), 0);
+	while (atomic_load(&script.is_on))
+		(void)sched_yield();
+	tracker_stop();
+	tracker_set_ops(NULL);
+	assert_in_range(script.least_ns, LONG_NS - LONG_NS / 50, LONG_NS + LONG_NS / 50);
+	assert_in_range(script.most_ns, LONG_NS - LONG_NS / 50, LONG_NS + LONG_NS / 50);
+}
+
 /* In a child the thread is not there, so there is none to wait for. */
 static void test_after_fork(void **state)
 {
@@ -252,10 +337,11 @@ int main(void)
 		cmocka_unit_test_setup(test_behind_a_busy_stream, setup),
 		cmocka_unit_test_setup(test_on_an_idle_stream, setup),
 		cmocka_unit_test_setup(test_streams_are_apart, setup),
-		cmocka_unit_test_setup(test_clock_not_known, setup),
+		cmocka_unit_test_setup(test_submission_not_known, setup),
 		cmocka_unit_test_setup(test_out_of_order, setup),
 		cmocka_unit_test_setup(test_kernel_without_a_row, setup),
 		cmocka_unit_test_setup(test_thread, setup),
+		cmocka_unit_test_setup(test_only_long_kernels, setup),
 		cmocka_unit_test_setup(test_after_fork, setup),
 	};
 	int nr_failed;

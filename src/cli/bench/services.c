@@ -23,45 +23,32 @@
 
 #include "base/clock.h"
 #include "base/options.h"
+#include "base/program_find.h"
 #include "cli/daemon/client.h"
 #include "cli/status/status.h"
 
-#define MPS_CONTROL   "nvidia-cuda-mps-control"
 #define START_LIMIT_S 30
 #define STOP_LIMIT_S  10
 #define LITHOSD       "lithosd"
 
-static int is_program(const char *path)
-{
-	struct stat info;
-
-	return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, X_OK) == 0;
-}
-
 int services_find_program(const char *name, char ret_path[BENCH_PATH_MAX])
 {
-	const char *at = options_environment("PATH");
+	if (strchr(name, '/') == NULL)
+		return program_find(options_environment("PATH"), name, ret_path, BENCH_PATH_MAX);
+	if (strlen(name) >= BENCH_PATH_MAX || !program_is_at(name))
+		return -ENOENT;
+	(void)snprintf(ret_path, BENCH_PATH_MAX, "%s", name);
+	return 0;
+}
 
-	if (strchr(name, '/') != NULL) {
-		(void)snprintf(ret_path, BENCH_PATH_MAX, "%s", name);
-		return is_program(name) ? 0 : -ENOENT;
-	}
-	while (at != NULL && *at != '\0') {
-		size_t n = strcspn(at, ":");
-
-		(void)snprintf(ret_path, BENCH_PATH_MAX, "%.*s/%s", (int)n, at, name);
-		if (is_program(ret_path))
-			return 0;
-		at += n + (at[n] == ':');
-	}
-	return -ENOENT;
+static const char *mps_name(const struct bench *bench)
+{
+	return bench->options.mps_control != NULL ? bench->options.mps_control : MPS_CONTROL_NAME;
 }
 
 static int find_mps(const struct bench *bench, char ret_path[BENCH_PATH_MAX])
 {
-	const char *name = bench->options.mps_control;
-
-	return services_find_program(name != NULL ? name : MPS_CONTROL, ret_path);
+	return services_find_program(mps_name(bench), ret_path);
 }
 
 /* Waits for a program that ends by itself; 0 when it did so with exit code 0. */
@@ -95,7 +82,7 @@ static int mps_start(const struct bench *bench, const struct system_place *place
 
 	if (r < 0) {
 		(void)snprintf(ret_why, BENCH_TEXT_MAX, "%.200s is not there; see --mps-control",
-			       control);
+			       mps_name(bench));
 		return r;
 	}
 	if (mkdir(place->mps, 0700) < 0)
@@ -144,7 +131,7 @@ static void link_mps(const struct bench *bench, const struct system_place *place
 		return;
 	(void)snprintf(name, sizeof(name), "%s/bin", place->folder);
 	(void)mkdir(name, 0700);
-	(void)snprintf(name, sizeof(name), "%s/bin/" MPS_CONTROL, place->folder);
+	(void)snprintf(name, sizeof(name), "%s/bin/" MPS_CONTROL_NAME, place->folder);
 	if (symlink(control, name) == 0)
 		command_env(command, "PATH", "%s/bin:%s", place->folder, path != NULL ? path : "");
 }
@@ -158,7 +145,7 @@ static int find_daemon(const struct bench *bench, char ret_path[BENCH_PATH_MAX])
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		(void)snprintf(ret_path, BENCH_PATH_MAX, "%.*s%s" LITHOSD, folder, bench->exe,
 			       places[i]);
-		if (is_program(ret_path))
+		if (program_is_at(ret_path))
 			return 0;
 	}
 	return services_find_program(LITHOSD, ret_path);

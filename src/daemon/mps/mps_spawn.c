@@ -35,9 +35,6 @@
 #include <unistd.h>
 
 #define EXIT_NOT_RUN 127
-/* Where drivers of containers and of node operators put them. lithos doctor searches the same. */
-static const char usual_folders[] = "/usr/bin:/usr/local/bin:/usr/local/nvidia/bin:/opt/nvidia/bin:"
-				    "/run/nvidia/driver/usr/bin:/home/kubernetes/bin/nvidia/bin";
 
 /* Not for MPS: what chooses for one program, and what puts lithos in front of the driver. */
 static const char *const unwanted[] = {
@@ -51,37 +48,16 @@ static const char *const unwanted[] = {
 	"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT=",
 };
 
-static int is_program(const char *path)
-{
-	struct stat status;
-
-	return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
-}
-
-static int find_in(const char *folders, char *ret_path, size_t size)
-{
-	while (*folders != '\0') {
-		size_t length = strcspn(folders, ":");
-		int n = snprintf(ret_path, size, "%.*s/" MPS_CONTROL_NAME, (int)length, folders);
-
-		/* A relative folder would mean another file in another working directory. */
-		if (*folders == '/' && n > 0 && (size_t)n < size && is_program(ret_path))
-			return 0;
-		folders += length + (folders[length] == ':');
-	}
-	return -ENOENT;
-}
-
 int mps_find_binary(const char *configured, const char *search_path, char *ret_path, size_t size)
 {
 	if (configured[0] == '\0') {
-		if (search_path != NULL && find_in(search_path, ret_path, size) == 0)
+		if (program_find(search_path, MPS_CONTROL_NAME, ret_path, size) == 0)
 			return 0;
-		return find_in(usual_folders, ret_path, size);
+		return program_find(MPS_USUAL_FOLDERS, MPS_CONTROL_NAME, ret_path, size);
 	}
 	if (strlen(configured) >= size)
 		return -ENAMETOOLONG;
-	if (configured[0] != '/' || !is_program(configured))
+	if (configured[0] != '/' || !program_is_at(configured))
 		return -ENOENT;
 	memcpy(ret_path, configured, strlen(configured) + 1);
 	return 0;

@@ -6,8 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define MPS_CONTROL_NAME "nvidia-cuda-mps-control"
-#define MPS_SERVER_NAME  "nvidia-cuda-mps-server"
+#include "base/program_find.h" /* what they are called */
 
 /*
  * An absolute path. configured not empty: that file or nothing. Otherwise search_path (as $PATH,

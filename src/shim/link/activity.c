@@ -34,14 +34,12 @@
  *
  * Tested by tests/unit/link_activity.c and tests/integration/link_shim.c.
  */
-#include <linux/futex.h>
 #include <stddef.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/memory/account.h"
@@ -257,7 +255,7 @@ static void become_idle(struct shm_proc *line)
 		return;
 	}
 	/* Borrowers sleep on the word (share.c), in other processes. */
-	(void)syscall(SYS_futex, &line->active, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	futex_wake(&line->active, INT32_MAX, FUTEX_WORD_SHARED);
 	activity.is_lent = 1;
 	__atomic_store_n(&line->wants, 0, __ATOMIC_RELAXED);
 	/* A launch that came meanwhile may have said it wants, before this took it back. */

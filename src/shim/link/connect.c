@@ -25,7 +25,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -34,6 +33,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/quiet_thread.h"
 #include "base/uuid.h"
 #include "shim/link/link.h"
 #include "shim/link/wire.h"
@@ -358,23 +358,14 @@ static void *keeper_main(void *arg)
 
 static int thread_start(void)
 {
-	pthread_attr_t attr;
-	sigset_t all, old;
 	int err;
 
 	keeper.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (keeper.stop_fd < 0)
 		return -errno;
-	if (pthread_attr_init(&attr))
-		return -ENOMEM;
-	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&keeper.thread, &attr, keeper_main, NULL);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
+	err = quiet_thread_start(&keeper.thread, STACK_BYTES, keeper_main, NULL);
 	keeper.has_thread = !err;
-	return -err;
+	return err;
 }
 
 static void keeper_close(void)

@@ -25,13 +25,10 @@
  * Tested by tests/unit/share_view_ask.c.
  */
 #include <errno.h>
-#include <linux/futex.h>
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/thread.h"
@@ -148,8 +145,7 @@ void hold_wake(void)
 {
 	/* pairs with the count in hold_wait(): either it sees the new number, or is seen here */
 	if (atomic_load_explicit(&hold.nr_waiting, memory_order_seq_cst))
-		(void)syscall(SYS_futex, &hold.nr_completed, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL,
-			      NULL, 0);
+		futex_wake(&hold.nr_completed, INT32_MAX, FUTEX_WORD_PRIVATE);
 }
 
 /* Records are read some time after they were written, and not in their order. */
@@ -259,13 +255,8 @@ uint32_t hold_nr_completed(void)
 
 int hold_wait(uint32_t seen, uint64_t timeout_ns)
 {
-	struct timespec timeout = {
-		.tv_sec = (time_t)(timeout_ns / 1000000000u),
-		.tv_nsec = (long)(timeout_ns % 1000000000u),
-	};
-
 	(void)atomic_fetch_add_explicit(&hold.nr_waiting, 1, memory_order_seq_cst);
-	(void)syscall(SYS_futex, &hold.nr_completed, FUTEX_WAIT_PRIVATE, seen, &timeout, NULL, 0);
+	futex_wait(&hold.nr_completed, seen, timeout_ns, FUTEX_WORD_PRIVATE);
 	(void)atomic_fetch_sub_explicit(&hold.nr_waiting, 1, memory_order_seq_cst);
 	return atomic_load_explicit(&hold.nr_completed, memory_order_relaxed) != seen;
 }

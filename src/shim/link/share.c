@@ -34,12 +34,10 @@
  */
 #include "shim/link/share.h"
 
-#include <linux/futex.h>
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 #include "shim/link/link.h"
 #include "shim/slots.h"
 #include "shim/tenant.h"
@@ -298,12 +296,11 @@ static const uint32_t *active_word(const struct share_view *view)
 static int wait_for_owner(const struct share_view *view, uint64_t timeout_ns)
 {
 	const uint32_t *word = active_word(view);
-	struct timespec timeout = {.tv_nsec = (long)timeout_ns};
 
 	if (!word || timeout_ns >= 1000000000u)
 		return 0;
 	/* Shared, and readable only; woken by become_idle() in the owner's process. */
-	(void)syscall(SYS_futex, word, FUTEX_WAIT, 1, &timeout, NULL, 0);
+	futex_wait(word, 1, timeout_ns, FUTEX_WORD_SHARED);
 	return 1;
 }
 

@@ -23,11 +23,11 @@
 #include "shim/queue/dispatch.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/quiet_thread.h"
 #include "shim/link/share.h"
 #include "shim/queue/driver.h"
 #include "shim/queue/launch.h"
@@ -386,14 +386,7 @@ static void *dispatch_main(void *unused)
 
 static __attribute__((noinline)) int dispatch_start_slow_locked(void)
 {
-	sigset_t all, before;
-	int err;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&dispatch.thread, NULL, dispatch_main, NULL);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
+	if (quiet_thread_start(&dispatch.thread, 0, dispatch_main, NULL))
 		return 0;
 	queue.dispatcher_runs = 1;
 	/* Later than the driver's own, which a context has registered, and so before it. */

@@ -6,7 +6,8 @@
  * grids run one after the other, so a grid's time is its end minus the end of the one before it,
  * unless it was submitted later than that: then from its submission, which is on the CPU's clock.
  * The offset of the two clocks is estimated from the records themselves (base/clock_sync.h): a
- * record cannot have been written before its launch was submitted, nor after it was seen.
+ * record cannot have been written before its launch was submitted, nor before the last look, which
+ * did not find it, nor after it was seen.
  *
  * What it does badly: a kernel on an idle stream is charged the launch latency (a few us), and
  * grids that overlap by programmatic launch share their time by their ends.
@@ -20,21 +21,19 @@
 #include "shim/track/tracker.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <lithos/stats.h>
 
 #include "base/clock.h"
 #include "base/clock_sync.h"
+#include "base/futex.h"
 #include "base/hash.h"
+#include "base/quiet_thread.h"
 #include "base/stats_file.h"
 #include "shim/tenant.h"
 #include "shim/track/kernels.h"
@@ -58,6 +57,7 @@ static struct {
 	_Atomic(tracker_run_fn) run_ended;
 	_Atomic uint32_t nr_kicks; /* futex word */
 	_Atomic uint32_t is_asleep;
+	_Atomic uint64_t looked_ns; /* when the last look at all pools began that is over */
 	uint64_t published_ns;
 	int is_stale; /* something was read since the counters were published */
 } tracker = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -75,7 +75,7 @@ static uint64_t duration_of(const struct clock_sync *sync, const struct launch_n
 {
 	uint64_t end_cpu, before_cpu;
 
-	if (clock_sync_to_cpu(sync, end_ns, &end_cpu))
+	if (!note->submitted_ns || clock_sync_to_cpu(sync, end_ns, &end_cpu))
 		return 0;
 	before_cpu = before_ns ? end_cpu - (end_ns - before_ns) : 0;
 	if (before_ns && !time_before(before_cpu, note->submitted_ns))
@@ -114,6 +114,23 @@ static void tracker_ended(const struct record_pool *pool, const struct launch_no
 	ops->ended(note, duration_ns, end_cpu);
 }
 
+/*
+ * Records are armed before they are launched, and a look is at all that are armed. So one that is
+ * found now was either not written when the last look began, or not even armed.
+ */
+static void clock_learn(struct clock_sync *sync, const struct launch_note *note, uint64_t end_ns)
+{
+	struct clock_record record = {
+		.gpu_ns = end_ns,
+		.submitted_ns = note->submitted_ns,
+		.looked_ns = atomic_load_explicit(&tracker.looked_ns, memory_order_relaxed),
+		/* Taken after the record was seen: not earlier than the GPU's write. */
+		.polled_ns = clock_now_ns(),
+	};
+
+	clock_sync_observe(sync, &record);
+}
+
 void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 {
 	struct record_pool *pool = of;
@@ -128,9 +145,7 @@ void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 		tracker_ended(pool, note, 0, 0);
 		return;
 	}
-	/* The time is taken after the record was seen: it must not be earlier than the GPU's write.
-	 */
-	clock_sync_observe(&pool->sync, end_ns, note->submitted_ns, clock_now_ns());
+	clock_learn(&pool->sync, note, end_ns);
 	if (*stream_end < end_ns)
 		duration = duration_of(&pool->sync, note, end_ns, *stream_end);
 	if (*stream_end < end_ns)
@@ -158,8 +173,11 @@ static void counters_publish(void)
 /* One look at everything; 1 when something had completed. */
 static int tracker_pass(void)
 {
+	uint64_t began_ns = clock_now_ns();
 	uint32_t nr_new = tenant_collect(tracker_read);
 
+	/* Whoever reads this too early sees that of an earlier look, which is as true. */
+	atomic_store_explicit(&tracker.looked_ns, began_ns, memory_order_relaxed);
 	/* Also what a thread read that closed a context meanwhile. */
 	nr_new += atomic_exchange_explicit(&tracker.nr_read, 0, memory_order_relaxed);
 	tracker.is_stale |= nr_new != 0;
@@ -181,7 +199,7 @@ static void pause_ns(uint64_t ns, uint32_t nr_kicks)
 		return;
 	}
 	atomic_store_explicit(&tracker.is_asleep, 1, memory_order_seq_cst);
-	(void)syscall(SYS_futex, &tracker.nr_kicks, FUTEX_WAIT_PRIVATE, nr_kicks, &ts, NULL, 0);
+	futex_wait(&tracker.nr_kicks, nr_kicks, ns, FUTEX_WORD_PRIVATE);
 	atomic_store_explicit(&tracker.is_asleep, 0, memory_order_relaxed);
 }
 
@@ -190,7 +208,7 @@ void tracker_kick(void)
 	(void)atomic_fetch_add_explicit(&tracker.nr_kicks, 1, memory_order_seq_cst);
 	/* pairs with the store in pause_ns(): either it is seen here, or sees the new number */
 	if (atomic_load_explicit(&tracker.is_asleep, memory_order_seq_cst))
-		(void)syscall(SYS_futex, &tracker.nr_kicks, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		futex_wake(&tracker.nr_kicks, 1, FUTEX_WORD_PRIVATE);
 }
 
 /* A pass in a process that shares its GPU; `pause` as usual when there is no wish. */
@@ -239,24 +257,6 @@ static void *tracker_main(void *arg)
 	return NULL;
 }
 
-/* A thread of the library must not take the program's signals. */
-static int thread_create_quietly(pthread_t *thread)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int err;
-
-	if (pthread_attr_init(&attr))
-		return -ENOMEM;
-	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(thread, &attr, tracker_main, NULL);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
-	return -err;
-}
-
 int tracker_start(struct stats_region *region)
 {
 	int err = 0;
@@ -265,7 +265,7 @@ int tracker_start(struct stats_region *region)
 	if (!tracker.is_running) {
 		tracker.region = region;
 		atomic_store_explicit(&tracker.must_stop, 0, memory_order_relaxed);
-		err = thread_create_quietly(&tracker.thread);
+		err = quiet_thread_start(&tracker.thread, STACK_BYTES, tracker_main, NULL);
 		tracker.is_running = !err;
 	}
 	(void)pthread_mutex_unlock(&tracker.lock);

@@ -16,13 +16,13 @@
 #include "sim/driver/engine.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/quiet_thread.h"
 #include "sim/kernel/code.h"
 
 #define SPIN_NS 20000u
@@ -206,20 +206,10 @@ static void *host_thread(void *arg)
 
 static int start_thread(void *(*fn)(void *))
 {
-	pthread_attr_t attr;
-	sigset_t all, before;
 	pthread_t thread;
-	int r;
+	int err = quiet_thread_start(&thread, 0, fn, NULL);
 
-	/* The program's signals are handled by the program's threads. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attr, fn, NULL);
-	(void)pthread_attr_destroy(&attr);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
+	return err ? err : -pthread_detach(thread);
 }
 
 CUresult engine_start_locked(void)

@@ -69,6 +69,57 @@ split_run() {
 	assert_equal "$(kernel launches)" 9
 }
 
+# overlap_trace: of the kernels of `overlap` with 133 blocks, in trace.txt, the number of atoms that began
+# before the one in front had ended. Wrong when the first one of a kernel, or its last, or a kernel that was
+# launched whole, began before everything in front had ended.
+overlap_trace() {
+	python3 - <<- 'END'
+		import sys
+		total, grids = {"lk_count": 133, "lk_saxpy": 5}, []
+		for line in open("trace.txt"):
+		    f = dict(pair.split("=", 1) for pair in line.split())
+		    if f["kernel"] in total:
+		        grids.append((int(f["start_ns"]), int(f["end_ns"]), f["kernel"], int(f["blocks_run"])))
+		grids.sort()
+		before = ended = done = overlapping = 0
+		for start, end, kernel, blocks in grids:
+		    may_overlap = 0 < done and done + blocks < total[kernel]
+		    if start < ended and not may_overlap:
+		        sys.exit(f"{kernel} from block {done} on began too early: {start} < {ended}")
+		    overlapping += may_overlap and start < before
+		    before, ended = end, max(ended, end)
+		    done = (done + blocks) % total[kernel]
+		print(overlapping)
+	END
+}
+
+@test "atoms begin while the last blocks of those in front run; the last one sees them all" {
+	local program=("$PROGRAMS/overlap" --rounds 2 --waves 4 --extra 5 --us 4000) early
+	for early in "" --early; do
+		rm -f trace.txt
+		LITHOS_SIM_TRACE="$PWD/trace.txt" LITHOS_SPLIT=atoms:8 "$LITHOS" run --quota 8 -- \
+			"${program[@]}" $early > out.txt
+		grep -q '^program=overlap .*ok=1' out.txt
+		run overlap_trace
+		assert_status 0
+		[ "$output" -gt 0 ]
+	done
+	# Two atoms are a first and a last one.
+	rm trace.txt
+	LITHOS_SIM_TRACE="$PWD/trace.txt" LITHOS_SPLIT=atoms:2 "$LITHOS" run --quota 8 -- "${program[@]}"
+	assert_equal "$(overlap_trace)" 0
+}
+
+@test "a driver that refuses the attribute of atoms loses none" {
+	LITHOS_SIM_FAULT=no-programmatic LITHOS_SIM_TRACE="$PWD/trace.txt" run split_run atoms:8 \
+		"$PROGRAMS/overlap" --rounds 2 --waves 4 --us 1000 --extra 5
+	assert_status 0
+	assert_line '^program=overlap .*ok=1'
+	assert_equal "$(overlap_trace)" 0
+	[ "$(counter atoms_launched)" -gt 8 ]
+	assert_equal "$(counter split_refused)" 0
+}
+
 @test "kernels are cut and resumed, and nobody sees half of one" {
 	run split_run preempt:300 "$PROGRAMS/cut" --rounds 2 --blocks 1300 --us 20000
 	assert_status 0

@@ -9,6 +9,7 @@ function(lithos_queue_test name)
 		${shim_src}/queue/funcs.c
 		${shim_src}/queue/launch.c
 		${shim_src}/queue/ops.c
+		${shim_src}/queue/part.c
 		${shim_src}/queue/queue.c
 		${shim_src}/queue/streams.c
 		split_fakes_queue.c)
@@ -22,3 +23,8 @@ find_package(Threads REQUIRED)
 lithos_queue_test(queue_launch)
 lithos_queue_test(queue_order)
 lithos_unit_test(queue_calls)
+
+lithos_unit_test(queue_part)
+target_sources(unit_queue_part PRIVATE ${shim_src}/queue/part.c)
+target_link_libraries(unit_queue_part PRIVATE lithos_cuda)
+target_compile_definitions(unit_queue_part PRIVATE __CUDA_API_VERSION_INTERNAL)

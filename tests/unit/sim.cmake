@@ -39,7 +39,7 @@ target_link_libraries(unit_sim_faults PRIVATE lithos_flags lithos_sim lithos_cud
 	${CMOCKA_LIBRARY})
 set_target_properties(unit_sim_faults PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 foreach(fault none mask_ignored record_ignored qmd_version no_table table_size subscribe_busy slow_init
-		no_symbol launch_error several)
+		no_symbol launch_error no_programmatic several)
 	add_test(NAME unit_sim_fault_${fault} COMMAND unit_sim_faults ${fault})
 	set_tests_properties(unit_sim_fault_${fault} PROPERTIES TIMEOUT 120 LABELS unit)
 endforeach()

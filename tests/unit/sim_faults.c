@@ -174,6 +174,35 @@ static void test_launch_error(void **state)
 	assert_int_equal(program_word(&program, 0), 2);
 }
 
+static CUresult launch_programmatic(int allowed)
+{
+	CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
+	CUlaunchConfig config = {.gridDimX = 1,
+				 .gridDimY = 1,
+				 .gridDimZ = 1,
+				 .blockDimX = 32,
+				 .blockDimY = 1,
+				 .blockDimZ = 1,
+				 .hStream = program.stream,
+				 .attrs = &attribute,
+				 .numAttrs = 1};
+	uint64_t ns = 0;
+	void *params[] = {&program.words, &ns};
+
+	attribute.value.programmaticStreamSerializationAllowed = allowed;
+	return cuLaunchKernelEx(&config, program_kernel(&program, "lk_count"), params, NULL);
+}
+
+static void test_no_programmatic(void **state)
+{
+	(void)state;
+	program_open(&program);
+	assert_int_equal(launch_programmatic(1), CUDA_ERROR_NOT_SUPPORTED);
+	OK(launch_programmatic(0));
+	OK(cuStreamSynchronize(program.stream));
+	assert_int_equal(program_word(&program, 0), 1);
+}
+
 /* A list, with something unknown in it. */
 static void test_several(void **state)
 {
@@ -202,6 +231,7 @@ static const struct row {
 	{"slow_init", "slow-init=50", cmocka_unit_test(test_slow_init)},
 	{"no_symbol", "no-symbol=cuMemAlloc", cmocka_unit_test(test_no_symbol)},
 	{"launch_error", "launch-error=2", cmocka_unit_test(test_launch_error)},
+	{"no_programmatic", "no-programmatic", cmocka_unit_test(test_no_programmatic)},
 	{"several", "no-symbol=cuMemAlloc,nonsense,launch-error=1,no-table",
 	 cmocka_unit_test(test_several)},
 };

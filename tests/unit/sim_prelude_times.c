@@ -266,6 +266,46 @@ static void next_grid_overlaps_the_last_blocks(void **state)
 	assert_int_equal(seen_start_ns[1], 20000);
 }
 
+/* It may also be submitted when the last block of the first has long begun. */
+static void late_grid_overlaps_at_once(void **state)
+{
+	static const uint64_t cost_ns[] = {10000, 1000};
+	struct sim_queue *queue;
+
+	(void)state;
+	open("small");
+	device_free(claim.rig.device);
+	nr_seen = 0;
+	claim.rig.device = device_new(&(struct sim_device_config){
+		.chip = &claim.rig.chip,
+		.ops = {run_block, order_over, rig_dropped, &claim.rig, begin_block, NULL},
+	});
+	queue = device_queue_new(claim.rig.device, 0);
+	for (int i = 0; i < 2; i++) {
+		struct qmd_spec spec = rig_spec(8);
+		uint32_t qmd[QMD_BUILD_BYTES / 4];
+
+		spec.overlaps_previous = i == 1;
+		qmd_build(&spec, &claim.rig.chip.limits, qmd);
+		assert_int_equal(qmd_set(qmd_layout_by_name("V04_00"), qmd,
+					 QMD_PRE_EXIT_AT_LAST_CTA_LAUNCH, 0, 1),
+				 0);
+		assert_int_equal(device_submit(claim.rig.device, queue,
+					       &(struct sim_launch){.qmd = qmd,
+								    .grid_dim = {8, 1, 1},
+								    .cost_ns = cost_ns[i]}),
+				 0);
+		(void)device_advance(claim.rig.device, i * 3000);
+		(void)device_advance(claim.rig.device, i ? 40000 : 3000);
+		assert_int_equal(device_check(claim.rig.device), 0);
+	}
+	assert_int_equal(nr_seen, 2);
+	assert_int_equal(seen_start_ns[0], 3000);
+	assert_int_equal(seen_end_ns[0], 4000);
+	assert_int_equal(seen_end_ns[1], 10000);
+	device_free(claim.rig.device);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +316,7 @@ int main(void)
 		cmocka_unit_test(disarmed_launch_stays),
 		cmocka_unit_test(clusters_drain_whole),
 		cmocka_unit_test(next_grid_overlaps_the_last_blocks),
+		cmocka_unit_test(late_grid_overlaps_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

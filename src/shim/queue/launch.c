@@ -28,6 +28,7 @@
 #include "shim/queue/funcs.h"
 #include "shim/queue/mode.h"
 #include "shim/queue/ops.h"
+#include "shim/queue/part.h"
 #include "shim/queue/streams.h"
 #include "shim/slots.h"
 #include "shim/split/plan.h"
@@ -182,14 +183,18 @@ static CUresult launch_now(const struct launch *launch)
 	}
 }
 
-/* A part of a kernel must not begin before what it follows has ended: shim/split/plan.c. */
-static void forbid_overlap(struct launch *launch)
+static CUresult launch_part(const struct launch *whole, const struct split_edit *edit)
 {
-	for (unsigned int i = 0; launch->kind == LAUNCH_EX && i < launch->config.numAttrs; i++) {
-		CUlaunchAttribute *at = &launch->config.attrs[i];
-		if (at->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
-			at->value.programmaticStreamSerializationAllowed = 0;
-	}
+	CUlaunchAttribute room[PART_MAX_ATTRS];
+	struct launch part = *whole;
+	CUresult result;
+
+	if (part.kind != LAUNCH_COOPERATIVE && part_permit(&part.config, edit, room))
+		part.kind = LAUNCH_EX;
+	result = launch_now(&part);
+	if (part_forbid(&part.config, edit, result))
+		result = launch_now(&part);
+	return result;
 }
 
 static CUresult submit_kernel(struct op *op)
@@ -200,9 +205,7 @@ static CUresult submit_kernel(struct op *op)
 	op->next = (uint8_t)plan_begin(t, op);
 	if (op->next == PLAN_LATER)
 		return CUDA_SUCCESS;
-	if (t->split)
-		forbid_overlap(op->payload);
-	result = launch_now(op->payload);
+	result = t->split ? launch_part(op->payload, t->split) : launch_now(op->payload);
 	op->next = (uint8_t)plan_end(t, op, result);
 	return result;
 }

@@ -6,6 +6,9 @@
  * nothing is lost. A later one must never run whole, since blocks of the kernel have run already: should it
  * find no record to end with, it is redirected to an empty range, and the dispatcher tries again.
  *
+ * Of two parts that may overlap, the one in front says so in its descriptor, only if it is redirected; the
+ * one behind is launched with an attribute (queue/launch.c).
+ *
  * Tested by tests/integration/split.bats.
  */
 #include "shim/split/edit.h"
@@ -37,6 +40,9 @@ int edit_apply(struct split_edit *edit, const struct qmd_layout *layout, uint32_
 	edit->slot.entry = grid.entry;
 	if (!entry || prelude_redirect(layout, qmd, entry, arena_fill_slot(edit->run, &edit->slot)))
 		return 0;
+	/* Versions without the bit: the part behind it waits for the end of this one. */
+	if (edit->lets_next)
+		(void)qmd_set(layout, qmd, QMD_PRE_EXIT_AT_LAST_CTA_LAUNCH, 0, 1);
 	edit->result = EDIT_APPLIED;
 	return 1;
 }

@@ -41,6 +41,7 @@
 #define SHAPE_WIDTH_SHIFT 24u
 #define SHAPE_WIDTH       (1u << SHAPE_WIDTH_SHIFT)
 #define US_NS             1000u
+#define OVERLAP_CC_MAJOR  9 /* programmatic launches: Hopper and later */
 #define PATIENCE_NS                                                                                \
 	100000000u /* so long a launch waits for TPCs that its owner does not have back yet */
 
@@ -270,10 +271,15 @@ static void explain(struct thread_state *t, const struct split_plan *chosen)
 	t->block_us = (uint32_t)(chosen->block_ns / US_NS);
 }
 
+/*
+ * Atoms overlap, but for the last: it begins when all others have ended. So what comes behind it needs to
+ * wait for it alone, also when the program lets that begin early, and its record is the kernel's end.
+ */
 static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 {
 	uint64_t left = op->nr_blocks - op->next_block;
 	uint64_t count = left < op->atom_blocks ? left : op->atom_blocks;
+	int may_overlap = op->device->cc_major >= OVERLAP_CC_MAJOR;
 	uint32_t run = arena_take_run();
 
 	if (run == ARENA_RUNS)
@@ -282,6 +288,8 @@ static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 		.kind = PRELUDE_GATE,
 		.run = run,
 		.is_part = op->next_block != 0,
+		.overlaps = may_overlap && op->next_block != 0 && left > count,
+		.lets_next = may_overlap && left - count > op->atom_blocks,
 		.slot = {.lo = (uint32_t)op->next_block, .count = (uint32_t)count},
 	};
 	t->split = &plan.edit;

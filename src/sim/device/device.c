@@ -179,7 +179,8 @@ static void enqueue(struct sim_device *device, struct sim_queue *queue, struct s
 	*queue->tail = item;
 	queue->tail = &item->next;
 	queue->nr_queued++;
-	if (queue->head == item)
+	/* The grid in front of it may have let it begin long ago. */
+	if (queue->head == item || (item->grid && item->grid->overlaps))
 		device->dirty = 1;
 }
 

@@ -93,6 +93,7 @@ static void faults_read(const char *list, struct faults *faults)
 	faults->slow_init_ms = fault_number(list, "slow-init", 0);
 	faults->launch_error = fault_number(list, "launch-error", 0);
 	faults->no_table = fault_value(list, "no-table") != NULL;
+	faults->no_programmatic = fault_value(list, "no-programmatic") != NULL;
 	faults->subscribe_busy = fault_value(list, "subscribe-busy") != NULL;
 	faults->mask_ignored = fault_value(list, "mask-ignored") != NULL;
 	faults->record_ignored = fault_value(list, "record-ignored") != NULL;

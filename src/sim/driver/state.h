@@ -99,6 +99,7 @@ struct faults {
 	uint32_t slow_init_ms;
 	uint32_t launch_error; /* number of the launch that fails; 0: none */
 	int no_table;
+	int no_programmatic; /* programmatic launches are refused */
 	int subscribe_busy;
 	int mask_ignored;
 	int record_ignored;

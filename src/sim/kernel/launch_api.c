@@ -106,6 +106,8 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **ker
 		return CUDA_ERROR_INVALID_VALUE;
 	for (unsigned int i = 0; i < config->numAttrs; i++)
 		read_attribute(&config->attrs[i], &op);
+	if (op.overlaps_previous && sim.faults.no_programmatic)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	return launch(config, f, &op, &(struct launch_params){kernelParams, extra});
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lithos adds: to a launch, and to an iteration of a model, by median and by the best of each turn. Configurations take turns, the order
-turning by one each round, and every difference is taken inside its round; "native2" is the same as
-native and shows how much of a difference is noise.
+"""What lithos adds: to a launch, and to an iteration of a model, by median and by the best of each turn.
+Configurations take turns, the order turning by one each round, and every difference is taken inside its
+round; "native2" is the same as native and shows how much of a difference is noise.
 
     cost.py --out cost.json [--launch-rounds 25] [--model-rounds 8] [--seconds 1.2] [--all-tpcs 66]
 """
@@ -33,6 +33,15 @@ def added(rounds, name, base="native"):
             "n": len(differences), "base_median": common.median([r[base] for r in rounds if base in r])}
 
 
+def relative(rounds, name, base="native"):
+    """added(), with all three in percent of the base's median too."""
+    row = added(rounds, name, base)
+    if row["n"]:
+        row["percent"], row["percent_min"], row["percent_max"] = (
+            100 * row[key] / row["base_median"] for key in ("median", "min", "max"))
+    return row
+
+
 def launch_configurations(all_tpcs):
     half = str(all_tpcs // 2)
     return {"native": [], "native2": [], "unrestricted": common.lithos(),
@@ -58,10 +67,10 @@ def launch_rounds(configurations, nr_rounds, errors):
 class Worker:
     """An e2e.py that stays; a question that is not answered in time ends it."""
 
-    def __init__(self, prefix):
+    def __init__(self, prefix, options=()):
         script = os.path.join(common.HERE, "e2e.py")
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
-            common.limited(330, [*prefix, sys.executable, script]), stdin=subprocess.PIPE,
+            common.limited(330, [*prefix, sys.executable, script, *options]), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         os.set_blocking(self.process.stderr.fileno(), False)
         self.pending = b""
@@ -112,16 +121,38 @@ class Worker:
             # To timeout(1), which ends the worker and, after a while, kills it.
             self.process.terminate()
             self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
         return self.errors.decode(errors="replace")
 
 
-def model_rounds(configurations, nr_rounds, seconds, errors):
-    """rounds[model] = list of {configuration: ms}"""
-    workers = {name: Worker(prefix) for name, prefix in configurations.items()}
+class Limit:
+    """Whether there is time for one more round like the last one; without seconds there always is."""
+
+    def __init__(self, seconds=None):
+        self.seconds = seconds
+        self.begin = self.round_began = time.monotonic()
+
+    def begin_round(self):
+        self.round_began = time.monotonic()
+
+    def has_time(self):
+        now = time.monotonic()
+        return self.seconds is None or 2 * now - self.round_began - self.begin <= self.seconds
+
+
+def model_rounds(configurations, nr_rounds, seconds, errors, models=None, seconds_in_all=None):
+    """rounds[model] = list of {configuration: ms}; a round that would end after seconds_in_all is not begun"""
+    limit = Limit(seconds_in_all)
+    options = ["--models", ",".join(models)] if models else []
+    workers = {name: Worker(prefix, options) for name, prefix in configurations.items()}
     ready = {name: worker.answer(100) for name, worker in workers.items()}
     models = next((r["models"] for r in ready.values() if r), [])
     rounds = {label: [] for model in models for label in (model, f"{model} (best)")}
     for i in range(nr_rounds):
+        if i and not limit.has_time():
+            break
+        limit.begin_round()
         for model in models:
             values, best = {}, {}
             for name in rotated([n for n in configurations if ready[n]], i):
@@ -146,10 +177,7 @@ def summarise_models(rounds, configurations):
     for model, values in rounds.items():
         out[model] = {}
         for name in configurations:
-            row = added(values, name)
-            if row["n"]:
-                row["percent"] = 100 * row["median"] / row["base_median"]
-            out[model][name] = row
+            out[model][name] = relative(values, name)
     return out
 
 

@@ -29,6 +29,8 @@ def parse():
     parser.add_argument("--ptx", required=True)
     parser.add_argument("--limit", type=float, default=58, help="seconds for the whole process")
     parser.add_argument("--seconds", type=float, default=0.8, help="seconds of timing a model")
+    parser.add_argument("--warm", type=int, default=0, help="steps before those that are hashed: a kernel's "
+                        "first launches are never split, as its code is not read yet")
     parser.add_argument("--models", default="", help="comma-separated; all when empty")
     return parser.parse_args()
 
@@ -57,41 +59,45 @@ def timed_steps(case, seconds, at_least=3, at_most=200):
     return times
 
 
-def run_strictly(make, context, seconds):
+def run_strictly(make, context, options):
     """As run_case; a model with an operation that has no deterministic form runs with warnings, and says
     so: the two native runs then tell whether it matters."""
     import torch
     try:
-        return run_case(make, context, seconds)
+        return run_case(make, context, options)
     except RuntimeError as error:
         if "deterministic" not in str(error):
             raise
         first = str(error)[:200]
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        return {**run_case(make, context, seconds), "nondeterministic": first}
+        return {**run_case(make, context, options), "nondeterministic": first}
     finally:
         torch.use_deterministic_algorithms(True)
 
 
-def run_case(make, context, seconds):
+def run_case(make, context, options):
+    import library
     import zoo
     probe, stats = context["probe"], context["stats"]
     row = {"sms_before": probe.used()}
     case = make()
+    for _ in range(options.warm):
+        case.step()
     case.synchronize()
     # Kernels of the steps alone: building a model draws random numbers and checking it sums, both with
     # grids that follow the SM count.
-    before = stats.kernels()
+    before, totals = stats.kernels(), stats.totals()
     for _ in range(case.fixed_steps):
         case.step()
     case.synchronize()
     row["kernels"] = context["launched_between"](before, stats.kernels())
+    row["ran"] = library.grown(totals, stats.totals())
     outputs = case.outputs()
     row["sha256"] = zoo.digest(outputs)
     row["finite"] = all(bool(t.isfinite().all()) for t in outputs)
     del outputs
-    times = sorted(timed_steps(case, seconds))
+    times = sorted(timed_steps(case, options.seconds))
     row["ms"] = times[len(times) // 2]
     row["ms_min"] = times[0]
     row["iterations"] = len(times)
@@ -106,6 +112,7 @@ def main():
     import torch
     import common
     import gpu
+    import library
     import zoo
 
     deterministic(torch)
@@ -116,7 +123,7 @@ def main():
               "gpu": torch.cuda.get_device_name(0), "import_s": round(time.monotonic() - BEGIN, 1)}
     probe = gpu.SmProbe(options.ptx)
     result["reported_sms_driver"] = probe.reported()
-    context = {"probe": probe, "stats": gpu.LiveStats(), "launched_between": gpu.launched_between}
+    context = {"probe": probe, "stats": library.SplitStats(), "launched_between": gpu.launched_between}
     wanted = options.models.split(",") if options.models else list(zoo.CASES)
     for name in wanted:
         begin = time.monotonic()
@@ -127,7 +134,7 @@ def main():
             row = {"error": "no time left"}
         else:
             try:
-                row = run_strictly(zoo.CASES[name], context, options.seconds)
+                row = run_strictly(zoo.CASES[name], context, options)
             except Exception as error:  # pylint: disable=broad-except
                 row = {"error": f"{type(error).__name__}: {error}"[:500]}
         row["seconds"] = round(time.monotonic() - begin, 1)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Everything that needs a real GPU. Sections: doctor programs models cost profiler (all when none is named),
-# and, only when named, sharing (several programs through lithosd), split (kernels in atoms and claimed) and bench
-# (ways of sharing, side by side).
+# and, only when named, sharing (several programs through lithosd), split (kernels in atoms and claimed),
+# drains (how long a launch that is told to go takes to leave), split-cost (what splitting costs models that
+# are alone) and bench (ways of sharing, side by side).
 #
 #   tests/device/run.sh [SECTION...]
 #
@@ -12,7 +13,8 @@
 # lithos. Uses the build in build/release (or $LITHOS_BUILD); builds it when bin/lithos is missing there.
 #
 # Settings: MODEL_CONFIGS ("native 66 33 16 4 native2"), MODEL_LIMIT (seconds a process, 58), MODEL_NAMES,
-# QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, SHARING_OPTIONS, BENCH_OPTIONS, PYTHON (python3).
+# QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, SHARING_OPTIONS, DRAINS_OPTIONS, SPLIT_COST_OPTIONS,
+# BENCH_OPTIONS, PYTHON (python3).
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -116,6 +118,18 @@ split() {
 	timeout -k 30 560 "$here/split.sh" "$out"
 }
 
+# Natively: the program is in the place of the shim.
+drains() {
+	# shellcheck disable=SC2086 # options are words
+	timeout -k 5 150 "$LITHOS_BUILD/tests/programs/preludes" --drains --drain-out "$out/drains.json" \
+		${DRAINS_OPTIONS:-}
+}
+
+split_cost() {
+	# shellcheck disable=SC2086 # options are words
+	timeout -k 5 240 "$python" "$here/split_cost.py" --out "$out/split_cost.json" ${SPLIT_COST_OPTIONS:-}
+}
+
 # Three repetitions of all systems take longer than one command may: see docs/bench.md.
 bench() {
 	# shellcheck disable=SC2086 # options are words
@@ -126,9 +140,10 @@ bench() {
 [ $# -gt 0 ] || set -- doctor programs models cost profiler
 for name in "$@"; do
 	case $name in
-	doctor | programs | models | cost | profiler | sharing | split | bench) ;;
+	doctor | programs | models | cost | profiler | sharing | split | drains | split-cost | bench) ;;
 	*)
-		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [split] [bench]" >&2
+		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [split] [drains] [split-cost]" \
+			"[bench]" >&2
 		exit 2
 		;;
 	esac
@@ -140,7 +155,7 @@ if ! build >>"$log" 2>&1; then
 	exit 1
 fi
 for name in "$@"; do
-	section "$name" "$name"
+	section "$name" "${name//-/_}"
 done
 
 for name in "$@"; do

@@ -42,9 +42,10 @@ def fill(model):
     return model
 
 
-def digest(tensors):
-    """sha256 over tensors. Of large ones the integer checksum of every 4096 words goes in instead of the
-    words: position-weighted, modulo 2^64, so exact and independent of the order of summation."""
+def digest(tensors, raw_bytes=RAW_BYTES):
+    """sha256 over tensors. Of those larger than raw_bytes the integer checksum of every 4096 words goes in
+    instead of the words: position-weighted, modulo 2^64, so exact and independent of the order of
+    summation."""
     total = hashlib.sha256()
     weights = torch.arange(1, 2 * CHUNK, 2, dtype=torch.int64, device="cuda")
     words = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -52,7 +53,7 @@ def digest(tensors):
         flat = tensor.detach().contiguous().flatten()
         flat = flat.view(words[flat.element_size()])
         total.update(f"{tuple(tensor.shape)}{tensor.dtype}".encode())
-        if flat.numel() * flat.element_size() > RAW_BYTES:
+        if flat.numel() * flat.element_size() > raw_bytes:
             whole = flat.numel() // CHUNK * CHUNK
             sums = (flat[:whole].view(-1, CHUNK).to(torch.int64) * weights).sum(1)
             total.update(sums.cpu().numpy().tobytes())

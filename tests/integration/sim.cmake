@@ -39,3 +39,5 @@ lithos_prelude_test(sim_preludes 10000 4000)
 lithos_prelude_test(sim_preludes_small 1000 500 LITHOS_SIM_GPU=small)
 lithos_prelude_test(sim_preludes_shared 10000 4000
 	LITHOS_SIM_DEVICE=${CMAKE_BINARY_DIR}/tests/sim_gpu_program_preludes)
+# Their measurements.
+lithos_bats_test(preludes)

@@ -19,7 +19,8 @@
  *
  * TPCs of active owners are no part of the even division, because they are worth nothing now and
  * everything in a moment. They are dealt in pieces of four, so that whoever looks first after the
- * owner went idle finds them in exactly one set.
+ * owner went idle finds them in exactly one set; also when the owner itself, as the highest priority,
+ * is the only one served: who comes after it would else wait for the next update each time.
  *
  * What it does badly: with more than 360 members of one priority and 4 lendable TPCs a round takes
  * longer than a second. Tested by tests/unit/share_even.c and share_starve.c.
@@ -198,20 +199,58 @@ static void divide_lendable(struct division *d, struct share *share)
 	give_remainder(d, share);
 }
 
-/* Owned TPCs of one active member, in pieces, to all that are served but itself. */
+/* Highest priority of those that want, but one; 0 when there is none. */
+static uint32_t next_priority(const struct division *d, const struct share_member *but)
+{
+	uint32_t highest = 0;
+
+	for (uint32_t i = 0; i < d->nr; i++) {
+		const struct share_member *m = d->members[i];
+
+		if (m != but && m->wants && m->priority > highest)
+			highest = m->priority;
+	}
+	return highest;
+}
+
+/*
+ * Who finds the TPCs of an active owner in its set: those that are served, but itself. An owner that is
+ * the only one of the highest priority cannot borrow from itself: then those that come after it.
+ */
+static uint32_t heirs_find(const struct division *d, const struct share_member *owner,
+			   struct share_member *ret_heirs[SHARE_MAX_TURNS])
+{
+	uint32_t priority, nr = 0;
+
+	for (uint32_t i = 0; i < d->nr_served; i++) {
+		if (d->served[i] != owner)
+			ret_heirs[nr++] = d->served[i];
+	}
+	if (nr)
+		return nr;
+	priority = next_priority(d, owner);
+	for (uint32_t i = 0; i < d->nr && nr < SHARE_MAX_TURNS; i++) {
+		struct share_member *m = d->members[i];
+
+		if (m != owner && m->wants && m->priority == priority)
+			ret_heirs[nr++] = m;
+	}
+	return nr;
+}
+
+/* Owned TPCs of one active member, in pieces, to its heirs. */
 static void deal_out(struct division *d, const struct share_member *owner, uint32_t *next)
 {
+	struct share_member *heirs[SHARE_MAX_TURNS];
+	uint32_t nr_heirs = heirs_find(d, owner, heirs);
 	uint32_t in_piece = 0;
 
-	for (unsigned int bit = 0; bit < TPCSET_BITS; bit++) {
+	for (unsigned int bit = 0; nr_heirs && bit < TPCSET_BITS; bit++) {
 		if (!tpcset_has(&owner->own, bit) || !tpcset_has(&d->kept, bit))
 			continue;
 		if (in_piece++ % SHARE_MIN_TPCS == 0)
 			(*next)++;
-		if (d->served[*next % d->nr_served] == owner)
-			(*next)++;
-		if (d->served[*next % d->nr_served] != owner)
-			tpcset_add(&d->served[*next % d->nr_served]->borrow, bit);
+		tpcset_add(&heirs[*next % nr_heirs]->borrow, bit);
 	}
 }
 

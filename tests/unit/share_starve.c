@@ -19,6 +19,21 @@ static void test_highest_gets_all(void **state)
 	assert_int_equal(rig_usable(low), 66);
 }
 
+/* What an active owner of the highest priority owns is found by the next in line the moment it is idle. */
+static void test_owner_that_wants_bars_nobody(void **state)
+{
+	struct share_member *owner = rig_add(66, 2), *other = rig_add(0, 1), *lowest = rig_add(0, 0);
+
+	(void)state;
+	owner->is_active = 1;
+	rig_update();
+	assert_int_equal(tpcset_count(&other->borrow), 66);
+	assert_int_equal(rig_usable(other), 0);
+	assert_int_equal(tpcset_count(&lowest->borrow), 0);
+	owner->is_active = owner->wants = 0;
+	assert_int_equal(rig_usable(other), 66);
+}
+
 static void test_starving_get_a_period(void **state)
 {
 	struct share_member *low = rig_add(0, 1), *high = rig_add(0, 2);
@@ -89,6 +104,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_highest_gets_all, rig_new),
+		cmocka_unit_test_setup(test_owner_that_wants_bars_nobody, rig_new),
 		cmocka_unit_test_setup(test_starving_get_a_period, rig_new),
 		cmocka_unit_test_setup(test_nobody_waits_a_second, rig_new),
 		cmocka_unit_test_setup(test_after_nothing_was_lendable, rig_new),

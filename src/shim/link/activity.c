@@ -20,14 +20,14 @@
  * earlier, which is what empties the TPCs in time. There it needs no barrier
  * (share_launching_soon()): what it misses, the descriptor hook finds.
  *
- * The tracker makes its passes every 50 us while work is outstanding (less often on machines with
- * fewer than 8 CPUs). In an idle process its pauses double to 20 ms; the launch that ends the idleness
+ * The tracker makes its passes every 50 us while work is outstanding, and every 20 us while a held launch
+ * waits for a completion (less often on machines with fewer than 8 CPUs). In an idle process its pauses double to 20 ms; the launch that ends the idleness
  * wakes it, and so does who waits for a completion.
  *
  * The grace period bridges the gaps that programs leave between launches that belong together, and
- * costs borrowers its length each time there is no such gap. So gaps are counted: while fewer than one
- * in eight of the last ones was shorter than the grace period, 50 us will do. A service with a request
- * every 5 ms lends 150 us earlier; one that decodes tokens with 100 us between graphs keeps its TPCs.
+ * costs borrowers its length each time there is no such gap. How long it is now, up to what is
+ * configured, is learned from the gaps that were (sched/grace.h); it counts from the end of the work, and
+ * the tracker looks again when it is over.
  *
  * What it does badly: between the tracker's 3 and 4 a borrower can read the 0 of an owner that works, and
  * send one launch. Launches without a record (pool full) keep the process active for 20 ms.
@@ -40,6 +40,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "sched/grace.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/memory/account.h"
@@ -50,12 +51,10 @@
 #include "shim/track/tracker.h"
 
 #define PAUSE_NS       50000u
-#define PAUSE_CPUS     8 /* with fewer, trackers of many tenants would need most of them */
+#define PAUSE_QUICK_NS 20000u /* somebody waits for what ends */
+#define PAUSE_CPUS     8      /* with fewer, trackers of many tenants would need most of them */
 #define UNTRACKED_NS   20000000u
 #define SLACK_NS       1000u
-#define GRACE_QUICK_NS 50000u
-#define SHORT_ALL      256u /* every gap was short */
-#define SHORT_FEW      (SHORT_ALL / 8)
 #define COUNT_EVERY_NS 1000000u /* summing up walks the states of all threads */
 
 static struct {
@@ -66,14 +65,14 @@ static struct {
 	/* Of the tracker, or under the contexts' lock during its pass. */
 	uint64_t nr_outstanding;
 	uint64_t nr_begun;     /* at the begin of the pass */
-	uint64_t last_busy_ns; /* pass that saw work, or its end */
+	uint64_t last_busy_ns; /* pass that saw work, or the latest end */
+	uint64_t last_end_ns;  /* of all work so far */
+	struct grace gaps;
 	_Atomic uint64_t own_tpc_ns, borrowed_tpc_ns;
 	uint64_t counted_ns;       /* when the counters of all threads were summed up */
 	_Atomic uint32_t nr_ended; /* since the last pass */
 	int has_slack;
 	uint64_t pause_ns; /* between passes while there is work */
-	uint32_t nr_short; /* gaps shorter than the grace period, of SHORT_ALL: a running average */
-	int is_lent; /* `active` was taken back, and the gap that began then is not counted yet */
 } activity;
 
 /* --- launching threads --- */
@@ -182,6 +181,24 @@ static int teaches(const struct launch_note *note, uint64_t end_ns)
 	       !(note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns));
 }
 
+static uint64_t configured_grace_ns(void)
+{
+	uint64_t grace = __atomic_load_n(&link_state.grant->grace_ns, __ATOMIC_RELAXED);
+
+	return grace < UNTRACKED_NS ? grace : UNTRACKED_NS;
+}
+
+/* Records of one pass may come out of order: then a gap is taken for longer than it was. */
+static void gap_note(const struct launch_note *note, uint64_t end_ns)
+{
+	uint64_t before = activity.last_end_ns;
+
+	if (before && time_before(before, note->submitted_ns))
+		grace_add(&activity.gaps, note->submitted_ns - before, configured_grace_ns());
+	if (time_before(before, end_ns))
+		activity.last_end_ns = end_ns;
+}
+
 static void account(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
 {
 	(void)atomic_fetch_add_explicit(&activity.nr_ended, 1, memory_order_relaxed);
@@ -194,6 +211,7 @@ static void account(const struct launch_note *note, uint64_t duration_ns, uint64
 			     (uint32_t)note->own_tpcs + note->borrowed_tpcs);
 	if (note->ticket)
 		hold_end(note->charged_ns, note->ticket, end_ns);
+	gap_note(note, end_ns);
 }
 
 /* The end of a graph launch is known only as well as the tracker looks. */
@@ -227,25 +245,6 @@ static int is_busy(uint64_t now_ns)
 							memory_order_relaxed));
 }
 
-static void gap_count(int is_short)
-{
-	activity.nr_short = activity.nr_short * 7 / 8 + (is_short ? SHORT_ALL / 8 : 0);
-}
-
-/* Counts the gap that ended since the last pass, if one did. */
-static void gap_look(const struct shm_proc *line, uint64_t now_ns, uint64_t grace, int is_new)
-{
-	uint64_t quiet = now_ns - activity.last_busy_ns;
-	uint64_t since = __atomic_load_n(&line->active_since_ns, __ATOMIC_RELAXED);
-
-	if (activity.is_lent && __atomic_load_n(&line->active, __ATOMIC_RELAXED)) {
-		gap_count(since - activity.last_busy_ns < grace);
-		activity.is_lent = 0;
-	} else if (!activity.is_lent && is_new && quiet >= GRACE_QUICK_NS && quiet < grace) {
-		gap_count(1);
-	}
-}
-
 /* Takes `active` back, unless a launch began since the pass did; see the theory. */
 static void become_idle(struct shm_proc *line)
 {
@@ -256,7 +255,6 @@ static void become_idle(struct shm_proc *line)
 	}
 	/* Borrowers sleep on the word (share.c), in other processes. */
 	futex_wake(&line->active, INT32_MAX, FUTEX_WORD_SHARED);
-	activity.is_lent = 1;
 	__atomic_store_n(&line->wants, 0, __ATOMIC_RELAXED);
 	/* A launch that came meanwhile may have said it wants, before this took it back. */
 	if (__atomic_load_n(&line->active, __ATOMIC_SEQ_CST))
@@ -279,17 +277,31 @@ static void line_publish(struct shm_proc *line, uint64_t now_ns)
 	__atomic_store_n(&line->memory_bytes, memory_bytes(), __ATOMIC_RELAXED);
 }
 
-/* How long the next look can wait; 0 = as in a process that does not share. */
-static uint64_t pause_of(int busy, int is_active)
+/*
+ * How long the next look can wait; 0 = as in a process that does not share. A process that waits for the
+ * end of its grace looks again then.
+ */
+static uint64_t pause_of(int busy, int is_active, uint64_t quiet_ns, uint64_t grace)
 {
-	return busy || is_active ? activity.pause_ns : 0;
+	if (busy)
+		return hold_is_awaited() ? activity.pause_ns * PAUSE_QUICK_NS / PAUSE_NS
+					 : activity.pause_ns;
+	if (!is_active)
+		return 0;
+	return quiet_ns < grace && grace - quiet_ns < activity.pause_ns ? grace - quiet_ns
+									: activity.pause_ns;
 }
 
-static uint64_t grace_ns(void)
+/* A launch that began counts as work, also before its record is armed. */
+static void note_work(int busy, uint32_t nr_ended, uint64_t now_ns)
 {
-	uint64_t grace = __atomic_load_n(&link_state.grant->grace_ns, __ATOMIC_RELAXED);
+	static uint64_t begun_before;
 
-	return grace < UNTRACKED_NS ? grace : UNTRACKED_NS;
+	if (busy || activity.nr_begun != begun_before)
+		activity.last_busy_ns = now_ns;
+	else if (nr_ended && time_before(activity.last_busy_ns, activity.last_end_ns))
+		activity.last_busy_ns = activity.last_end_ns;
+	begun_before = activity.nr_begun;
 }
 
 static uint64_t pass_after(void)
@@ -297,30 +309,21 @@ static uint64_t pass_after(void)
 	struct shm_proc *line = link_state.line;
 	uint64_t now = clock_now_ns();
 	int busy = is_busy(now);
-	static uint64_t begun_before;
 	uint32_t nr_ended;
-	uint64_t grace;
-	int is_new;
+	uint64_t grace, quiet;
 
 	if (!link_is_on())
 		return 0;
-	grace = grace_ns();
 	nr_ended = atomic_exchange_explicit(&activity.nr_ended, 0, memory_order_relaxed);
 	if (nr_ended)
 		hold_wake();
-	/* A launch that began counts as work, also before its record is armed. */
-	is_new = busy || activity.nr_begun != begun_before || nr_ended;
-	gap_look(line, now, grace, is_new);
-	if (is_new)
-		activity.last_busy_ns = now;
-	begun_before = activity.nr_begun;
-	if (activity.nr_short < SHORT_FEW && grace > GRACE_QUICK_NS)
-		grace = GRACE_QUICK_NS;
-	if (__atomic_load_n(&line->active, __ATOMIC_RELAXED) &&
-	    now - activity.last_busy_ns >= grace)
+	note_work(busy, nr_ended, now);
+	grace = grace_ns(&activity.gaps, configured_grace_ns());
+	quiet = time_before(activity.last_busy_ns, now) ? now - activity.last_busy_ns : 0;
+	if (__atomic_load_n(&line->active, __ATOMIC_RELAXED) && !busy && quiet >= grace)
 		become_idle(line);
 	line_publish(line, now);
-	return pause_of(busy, (int)__atomic_load_n(&line->active, __ATOMIC_RELAXED));
+	return pause_of(busy, (int)__atomic_load_n(&line->active, __ATOMIC_RELAXED), quiet, grace);
 }
 
 static void ended(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
@@ -339,7 +342,8 @@ void activity_start(void)
 	struct shm_proc *line = link_state.line;
 	int nr_cpus = get_nprocs();
 
-	activity.nr_short = SHORT_ALL;
+	activity.gaps = (struct grace){.is_known = 0};
+	activity.last_end_ns = 0;
 	activity.pause_ns = PAUSE_NS;
 	if (nr_cpus > 0 && nr_cpus < PAUSE_CPUS)
 		activity.pause_ns = (uint64_t)PAUSE_NS * PAUSE_CPUS / (uint64_t)nr_cpus;

@@ -106,6 +106,12 @@ uint64_t hold_outstanding_ns(void)
 	return atomic_load_explicit(&hold.outstanding_ns, memory_order_relaxed);
 }
 
+uint32_t hold_nr_outstanding(void)
+{
+	return atomic_load_explicit(&hold.nr[0], memory_order_relaxed) +
+	       atomic_load_explicit(&hold.nr[1], memory_order_relaxed);
+}
+
 uint64_t hold_remaining_ns(uint64_t now_ns)
 {
 	uint64_t outstanding = hold_outstanding_ns();
@@ -251,6 +257,17 @@ void hold_add_siblings(struct lend_hold *mine)
 uint32_t hold_nr_completed(void)
 {
 	return atomic_load_explicit(&hold.nr_completed, memory_order_seq_cst);
+}
+
+void hold_notify(void)
+{
+	(void)atomic_fetch_add_explicit(&hold.nr_completed, 1, memory_order_seq_cst);
+	hold_wake();
+}
+
+int hold_is_awaited(void)
+{
+	return atomic_load_explicit(&hold.nr_waiting, memory_order_relaxed) != 0;
 }
 
 int hold_wait(uint32_t seen, uint64_t timeout_ns)

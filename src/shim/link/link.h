@@ -151,6 +151,7 @@ void share_charge(struct thread_state *t, const struct tpcset *allowed, uint64_t
 uint32_t hold_begin(uint64_t predicted_ns, const struct tpcset *borrowed, uint64_t now_ns);
 void hold_end(uint64_t predicted_ns, uint32_t ticket, uint64_t end_ns);
 uint64_t hold_outstanding_ns(void);
+uint32_t hold_nr_outstanding(void);
 
 /* Of that, what is predicted to be left; 0 also when it takes longer than predicted. */
 uint64_t hold_remaining_ns(uint64_t now_ns);
@@ -170,7 +171,11 @@ void hold_wake(void);
 
 /* Sleeps until more has completed than `seen`, 1, or the time is over, 0. */
 uint32_t hold_nr_completed(void);
+/* As if something had completed: hold_wait() returns. */
+void hold_notify(void);
 int hold_wait(uint32_t seen, uint64_t timeout_ns);
+/* 1 while somebody is in hold_wait(). */
+int hold_is_awaited(void);
 void hold_reset(void);
 
 /* --- regions.c --- */

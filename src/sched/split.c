@@ -11,6 +11,8 @@
  *           more, because the last wave of an atom leaves TPCs idle. At most 3 % are spent, so at
  *           most one atom for each 400 us of the kernel; and atoms are whole waves, as every part
  *           of a wave takes as long as a whole one.
+ * A kernel of one wave cannot be cut once it runs, but while it waits for the kernel in front of it: claimed, it
+ * leaves then, and so may be given to the driver early without an owner having to wait for two.
  *
  * Example: 1,000 blocks, 132 resident, 2 ms. 8 waves, so blocks of 250 us: claimed. If claims are out of
  * the question: 4 atoms by the target of 500 us, 5 by the cost; so 4 atoms of 2 waves, 264 blocks, the
@@ -93,6 +95,8 @@ struct split_plan split_choose(const struct split_input *input)
 	if (!wave || wave >= input->nr_blocks) {
 		plan = whole(input, SPLIT_ONE_WAVE);
 		plan.block_ns = wave ? input->predicted_ns : 0;
+		if (wave && input->may_claim)
+			plan.way = SPLIT_CLAIMED;
 		return plan;
 	}
 	plan.block_ns = input->predicted_ns / divide_up(input->nr_blocks, wave);
@@ -144,7 +148,7 @@ const char *split_reason_text(enum split_reason reason)
 		[SPLIT_NOT_ASKED] = "not asked for: on TPCs of its own",
 		[SPLIT_UNPREDICTED] = "not predicted: its time is not known yet",
 		[SPLIT_SHORT] = "short: it ends before splitting pays",
-		[SPLIT_ONE_WAVE] = "one wave: all blocks begin at once",
+		[SPLIT_ONE_WAVE] = "one wave: can leave only until it begins",
 		[SPLIT_COOPERATIVE] = "cooperative: launched as a gang",
 		[SPLIT_GANG] = "gang: its blocks wait for one another",
 		[SPLIT_UNREAD] = "unread: its code is not read yet or cannot be followed",

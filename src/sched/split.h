@@ -28,10 +28,10 @@ enum split_way {
 
 /* Why; the order is that of the statistics file. */
 enum split_reason {
-	SPLIT_NOT_ASKED,    /* nobody asked: own TPCs only, or not a tenant */
-	SPLIT_UNPREDICTED,  /* whole: its time is not known yet */
-	SPLIT_SHORT,        /* whole: ends before it would pay */
-	SPLIT_ONE_WAVE,     /* whole: all blocks begin at once, none can be kept back */
+	SPLIT_NOT_ASKED,   /* nobody asked: own TPCs only, or not a tenant */
+	SPLIT_UNPREDICTED, /* whole: its time is not known yet */
+	SPLIT_SHORT,       /* whole: ends before it would pay */
+	SPLIT_ONE_WAVE, /* whole or claimed: all blocks begin at once, none can be kept back then */
 	SPLIT_COOPERATIVE,  /* whole: launched as a gang */
 	SPLIT_GANG,         /* whole: its blocks wait for one another */
 	SPLIT_UNREAD,       /* whole: its code was not read yet, or could not be followed */

@@ -57,6 +57,10 @@ static void test_bound(void **state)
 	assert_int_equal(ask(200 * US), SHARE_GO);
 	assert_int_equal(ask(400 * US), SHARE_HOLD_BOUND);
 	assert_int_equal(ask(0), SHARE_HOLD_BOUND);
+	/* What leaves the GPU when it is told to keeps no owner waiting. */
+	assert_int_equal(share_ask(&world.device, &(struct share_request){.predicted_ns = 400 * US,
+									  .is_revocable = 1}),
+			 SHARE_GO);
 	second = charge(bits(0, 12), 0);
 	assert_int_equal(second.charged_ns, 1 * MS);
 	assert_int_equal(ask(1), SHARE_HOLD_BOUND);

@@ -60,8 +60,11 @@ static void test_whole(void **state)
 	expect(&input, SPLIT_CLAIMED, SPLIT_LONG);
 	input = usual();
 	input.nr_resident = 1000;
-	expect(&input, SPLIT_WHOLE, SPLIT_ONE_WAVE);
+	expect(&input, SPLIT_CLAIMED, SPLIT_ONE_WAVE);
 	assert_int_equal(split_choose(&input).block_ns, 2 * MS);
+	input.may_claim = 0;
+	expect(&input, SPLIT_WHOLE, SPLIT_ONE_WAVE);
+	input.may_claim = 1;
 	input.nr_resident = 0;
 	expect(&input, SPLIT_WHOLE, SPLIT_ONE_WAVE);
 	assert_int_equal(split_choose(&input).block_ns, 0);
@@ -236,7 +239,9 @@ static void test_random(void **state)
 		}
 		if (plan.way != SPLIT_WHOLE) {
 			assert_true(input.predicted_ns >= SPLIT_MIN_NS);
-			assert_true(input.nr_resident && input.nr_resident < input.nr_blocks);
+			assert_true(input.nr_resident);
+			assert_true(input.nr_resident < input.nr_blocks ||
+				    plan.reason == SPLIT_ONE_WAVE);
 		}
 	}
 	for (int way = 0; way < SPLIT_NR_WAYS; way++)
@@ -280,7 +285,7 @@ static void test_names(void **state)
 	(void)state;
 	assert_string_equal(split_way_name(SPLIT_CLAIMED), "claimed");
 	assert_string_equal(split_reason_text(SPLIT_ONE_WAVE),
-			    "one wave: all blocks begin at once");
+			    "one wave: can leave only until it begins");
 	for (int i = 0; i < SPLIT_NR_REASONS; i++) {
 		const char *text = split_reason_text((enum split_reason)i);
 

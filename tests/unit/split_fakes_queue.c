@@ -19,6 +19,12 @@ int plan_wants(const struct thread_state *t)
 	return 0;
 }
 
+int plan_is_revocable(const struct thread_state *t, const struct op *op)
+{
+	(void)t;
+	return op->work != NULL;
+}
+
 uint64_t plan_predict(struct thread_state *t, const struct op *op)
 {
 	return predict_of(t, op->func, op->nr_blocks, op->nr_threads);
@@ -73,6 +79,15 @@ enum work_event claim_look(uint32_t place, const struct work_look *look, struct 
 }
 
 void claim_after_fork(void)
+{
+}
+
+uint32_t share_nr_outstanding(void)
+{
+	return UINT32_MAX;
+}
+
+void share_wake(void)
 {
 }
 

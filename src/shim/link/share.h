@@ -38,6 +38,7 @@ struct share_request {
 	const struct tpcset *fixed; /* the mask it was uploaded with (graphs), or NULL */
 	uint32_t min_tpcs;          /* a gang needs so many at once; 0 = any */
 	uint64_t held_since_ns;     /* when it was first held back; 0 = now */
+	uint32_t is_revocable; /* leaves the GPU when an owner returns: the bound is not for it */
 };
 
 /* 1 when the process is attached to a daemon, or was and keeps its last grant. */
@@ -57,6 +58,12 @@ enum share_verdict share_ask(const struct device *device, const struct share_req
 
 /* Predicted time of the borrowed work that is outstanding and has not run yet; UINT64_MAX: unknown. */
 uint64_t share_remaining_ns(uint64_t now_ns);
+
+/* Launches of borrowed work that have not been seen to end; UINT32_MAX: unknown. */
+uint32_t share_nr_outstanding(void);
+
+/* Ends the share_wait() of another thread. */
+void share_wake(void);
 
 /*
  * The TPCs a grid may use, at the moment its descriptor is written. Never empty. *ret_is_borrowed: not

@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -40,6 +41,7 @@
 #define PAUSE_MAX_NS  1000000u
 #define STOP_LIMIT_NS 1000000000u
 #define DELAY_MAX_NS  100000u
+#define SLACK_NS      1000u
 #define WORK_PAUSE_NS 100000u /* without a daemon nobody wakes the dispatcher when a work ends */
 
 static struct {
@@ -144,8 +146,10 @@ static int share_lets(const struct op *op)
 
 	if (!op->device || !share_may_hold())
 		return 1;
-	if (op->func)
+	if (op->func) {
 		request.predicted_ns = plan_predict(thread_self(), op);
+		request.is_revocable = (uint32_t)plan_is_revocable(thread_self(), op);
+	}
 	if (op->exec)
 		launch_describe_graph(op->exec, &request, &mask);
 	return share_ask(op->device, &request) == SHARE_GO;
@@ -294,6 +298,7 @@ static int works_step_locked(struct pass *pass)
 	struct work_look look = {
 		.now_ns = pass->now_ns,
 		.remaining_ns = share_remaining_ns(pass->now_ns),
+		.nr_outstanding = share_nr_outstanding(),
 		.is_awaited = queue.nr_waiters || queue.all.head != queue.all.tail,
 	};
 	uint64_t next_ns = pass->now_ns + pass->wait_ns;
@@ -321,6 +326,8 @@ static void pause_locked(uint64_t timeout_ns)
 {
 	struct timespec span = {.tv_nsec = (long)timeout_ns};
 
+	/* Who comes behind a claimed launch is awaited from then on: that changes when it is committed. */
+	queue.dispatcher_naps = claim_any() && queue.all.head == queue.all.tail;
 	(void)pthread_mutex_unlock(&queue.lock);
 	if (!share_is_on() && claim_any() && timeout_ns > WORK_PAUSE_NS)
 		span.tv_nsec = WORK_PAUSE_NS;
@@ -331,6 +338,7 @@ static void pause_locked(uint64_t timeout_ns)
 		(void)nanosleep(&span, NULL);
 	}
 	(void)pthread_mutex_lock(&queue.lock);
+	queue.dispatcher_naps = 0;
 }
 
 static void sleep_locked(void)
@@ -373,6 +381,8 @@ static void *dispatch_main(void *unused)
 	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
 
 	is_dispatcher = 1;
+	/* Of this thread alone: it wakes when a kernel is about to end, not 50 us later. */
+	(void)prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0);
 	/* What it calls must not disturb a capture that the program has under way. */
 	(void)queue_driver.exchange_capture_mode(&mode);
 	(void)pthread_mutex_lock(&queue.lock);
@@ -404,6 +414,10 @@ int dispatch_ready_locked(void)
 
 void dispatch_wake_locked(void)
 {
+	if (queue.dispatcher_naps) {
+		queue.dispatcher_naps = 0;
+		share_wake();
+	}
 	if (!queue.dispatcher_sleeps)
 		return;
 	/* Once is enough: more operations may come before it runs. */

@@ -115,6 +115,7 @@ extern struct queue {
 	uint32_t nr_waiters;
 	uint32_t nr_captures;
 	uint32_t dispatcher_sleeps;
+	uint32_t dispatcher_naps; /* in a pause with nothing but claimed launches to look after */
 	uint32_t dispatcher_runs;
 	uint32_t is_stopping; /* everything goes, nothing is held any more */
 	uint64_t next_number;

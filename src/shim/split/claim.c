@@ -10,6 +10,8 @@
  * the latest number are not told any more. Only if no owner had raised its epoch by the time that this
  * took effect (epoch.h) may the next operation go; else the record decides.
  *
+ * A work of one wave is committed as soon as it is known to have begun: from then on it cannot be cut.
+ *
  * Extents of words are taken in turn around the arena; works end in almost the same order, so the place
  * after the newest extent is free unless the arena is full.
  *
@@ -41,6 +43,7 @@
 #define HELPER_EPOCH_AT ((size_t)128) /* a word that nobody raises */
 #define MAX_RUNS        2u
 #define CUT_AT_ONCE_NS  1000u
+#define CUT_QUIET_NS    5000ull
 
 struct work {
 	struct op *op; /* gone once the work is committed */
@@ -60,12 +63,15 @@ struct work {
 	uint8_t is_committed;
 	uint8_t cannot_commit;
 	uint8_t is_cut; /* waits to be resumed */
+	uint8_t is_one_wave;
+	uint8_t nr_cuts;
 };
 
 static struct {
 	struct work work[CLAIM_MAX_WORKS];
 	_Atomic uint32_t nr_works;
-	uint64_t cut_after_ns; /* option `split=preempt` */
+	uint64_t cut_every_ns; /* option `split=preempt` */
+	uint64_t cut_due_ns;   /* next time */
 	uint32_t own_epoch;    /* the arena's, where nobody else raises it */
 } claims;
 
@@ -79,9 +85,9 @@ int claim_any(void)
 	return claim_nr_works() != 0;
 }
 
-void claim_force_cut(uint64_t after_ns)
+void claim_force_cut(uint64_t every_ns)
 {
-	claims.cut_after_ns = after_ns;
+	claims.cut_every_ns = every_ns;
 }
 
 /* --- words ------------------------------------------------------------------------------------------- */
@@ -181,7 +187,7 @@ static uint32_t number_take(void)
 }
 
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 struct split_edit *ret_edit)
+			 int is_one_wave, struct split_edit *ret_edit)
 {
 	struct work *work = work_place();
 	uint32_t run, number, at, nr;
@@ -198,6 +204,7 @@ struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, u
 	if (run == ARENA_RUNS)
 		return NULL;
 	*work = (struct work){.is_used = 1,
+			      .is_one_wave = is_one_wave != 0,
 			      .op = op,
 			      .coverage = *coverage,
 			      .extent_at = at,
@@ -207,7 +214,7 @@ struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, u
 	(void)atomic_fetch_add_explicit(&claims.nr_works, 1, memory_order_relaxed);
 	edit_make(work, run, number, ret_edit);
 	ret_edit->is_all = 1;
-	if (claims.cut_after_ns && claims.cut_after_ns <= CUT_AT_ONCE_NS)
+	if (claims.cut_every_ns && claims.cut_every_ns <= CUT_AT_ONCE_NS)
 		told_before(&ret_edit->slot);
 	return work;
 }
@@ -324,6 +331,7 @@ static enum work_event work_ended(struct work *work)
 		return WORK_NOTHING;
 	}
 	work->is_cut = 1;
+	work->nr_cuts = (uint8_t)(work->nr_cuts + (work->nr_cuts < UINT8_MAX));
 	thread_count(STATS_works_cut);
 	return WORK_CUT;
 }
@@ -341,20 +349,30 @@ static int is_told(struct work *work, uint64_t now_ns)
 	return work->told_ns != 0;
 }
 
-/* Option `split=preempt`: nobody else tells it. */
+/*
+ * Option `split=preempt`: nobody else tells it. Each time that a work is cut it is left alone for twice as
+ * long, so that it ends where launches take longer to begin than they are given.
+ */
 static void force_cut(struct work *work, uint64_t now_ns, uint64_t *next_ns)
 {
-	uint64_t due = work->launched_ns + claims.cut_after_ns;
+	uint64_t quiet = CUT_QUIET_NS << (work->nr_cuts < 20 ? work->nr_cuts : 20);
+	uint64_t due = work->launched_ns + quiet;
 
-	if (!claims.cut_after_ns || work->told_ns)
+	if (!claims.cut_every_ns || work->told_ns)
 		return;
+	if (time_before(due, claims.cut_due_ns))
+		due = claims.cut_due_ns;
 	if (time_before(now_ns, due)) {
 		look_again_at(next_ns, due);
 		return;
 	}
-	work->told_ns = now_ns;
+	claims.cut_due_ns = now_ns + claims.cut_every_ns;
 	claims.own_epoch++;
 	(void)arena_write(arena.epoch + OWN_EPOCH_AT, claims.own_epoch);
+	for (uint32_t i = 0; i < CLAIM_MAX_WORKS; i++) {
+		if (claims.work[i].is_used && claims.work[i].nr_runs)
+			claims.work[i].told_ns = now_ns;
+	}
 }
 
 /* 1 when the work may not be told any more, and was not. */
@@ -371,13 +389,19 @@ static int commit(struct work *work)
 	return 1;
 }
 
+/* Everything in front of it has ended, so all its blocks run or are about to. */
+static int has_begun(const struct work *work, const struct work_look *look)
+{
+	return work->is_one_wave && look->nr_outstanding == 1;
+}
+
 static int may_commit(const struct work *work, const struct work_look *look, uint64_t *next_ns)
 {
 	uint64_t due = look->now_ns + look->remaining_ns - COMMIT_LEAD_NS;
 
-	if (work->cannot_commit || work->told_ns || claims.cut_after_ns || !look->is_awaited)
+	if (work->cannot_commit || work->told_ns || claims.cut_every_ns || !look->is_awaited)
 		return 0;
-	if (look->remaining_ns <= COMMIT_LEAD_NS)
+	if (look->remaining_ns <= COMMIT_LEAD_NS || has_begun(work, look))
 		return 1;
 	look_again_at(next_ns, due);
 	return 0;

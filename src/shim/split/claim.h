@@ -33,9 +33,12 @@ enum work_event {
 /* Works that launches on the GPU belong to. Any thread. */
 uint32_t claim_nr_works(void);
 
-/* A work for a launch of so many blocks, and its first edit; NULL when words, runs or works are short. */
+/*
+ * A work for a launch of so many blocks, which all begin at once or not, and its first edit; NULL when
+ * words, runs or works are short.
+ */
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 struct split_edit *ret_edit);
+			 int is_one_wave, struct split_edit *ret_edit);
 
 /* The edit that resumes a work, with new covers; -EAGAIN without a free run. */
 int claim_resume(struct work *work, const struct epoch_coverage *coverage,
@@ -58,7 +61,9 @@ void claim_abandon(struct work *work);
 struct work_look {
 	uint64_t now_ns;
 	uint64_t remaining_ns; /* predicted, of all borrowed work outstanding; UINT64_MAX unknown */
-	int is_awaited;        /* something is held behind it */
+	uint32_t
+		nr_outstanding; /* launches of borrowed work, itself included; UINT32_MAX unknown */
+	int is_awaited;         /* something is held behind it */
 };
 
 /*
@@ -73,8 +78,8 @@ enum work_event claim_look(uint32_t place, const struct work_look *look, struct 
 /* 1 when any work is under way or waits to be resumed. */
 int claim_any(void);
 
-/* For the option `split=preempt:US`: every claimed launch is told to go so long after it was made. */
-void claim_force_cut(uint64_t after_ns);
+/* For the option `split=preempt:US`: all claimed launches of the moment are told to go, so often. */
+void claim_force_cut(uint64_t every_ns);
 
 void claim_after_fork(void);
 

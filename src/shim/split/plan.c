@@ -38,6 +38,7 @@
 #define SHAPES            8192u /* places of the predictor's table */
 #define SHAPE_KNOWN       1u
 #define SHAPE_WHOLE       2u /* not to be split on as many TPCs as the top byte says */
+#define SHAPE_CLAIMED     4u /* was claimed the last time, on as many */
 #define SHAPE_WIDTH_SHIFT 24u
 #define SHAPE_WIDTH       (1u << SHAPE_WIDTH_SHIFT)
 #define US_NS             1000u
@@ -57,6 +58,7 @@ enum mode {
 static struct {
 	enum mode mode;
 	uint32_t nr_atoms;              /* MODE_FORCED_ATOMS */
+	int is_always;                  /* also where nobody could come back */
 	_Atomic uint32_t shape[SHAPES]; /* SHAPE_KNOWN, blocks of an SM << 8, of a cluster << 16 */
 	struct split_edit edit;         /* of the dispatcher's launch */
 	struct epoch_coverage coverage;
@@ -76,6 +78,17 @@ static int number_after(const char *text, const char *word, uint32_t *ret_number
 	return *end == '\0' && end != text + length && value > 0 && value <= UINT32_MAX;
 }
 
+/* "auto", "atoms" or "claims", alone or with ":always". */
+static int is_way(const char *text, const char *way)
+{
+	size_t length = strlen(way);
+
+	if (strncmp(text, way, length) != 0)
+		return 0;
+	plan.is_always = strcmp(text + length, ":always") == 0;
+	return plan.is_always || text[length] == '\0';
+}
+
 int plan_read_option(const char *text)
 {
 	uint32_t number = 0;
@@ -83,9 +96,9 @@ int plan_read_option(const char *text)
 	plan.mode = MODE_AUTO;
 	if (strcmp(text, "whole") == 0) {
 		plan.mode = MODE_WHOLE;
-	} else if (strcmp(text, "atoms") == 0) {
+	} else if (is_way(text, "atoms")) {
 		plan.mode = MODE_ATOMS;
-	} else if (strcmp(text, "claims") == 0) {
+	} else if (is_way(text, "claims")) {
 		plan.mode = MODE_CLAIMS;
 	} else if (number_after(text, "atoms:", &number)) {
 		plan.mode = MODE_FORCED_ATOMS;
@@ -93,7 +106,7 @@ int plan_read_option(const char *text)
 	} else if (number_after(text, "preempt:", &number)) {
 		plan.mode = MODE_FORCED_CUTS;
 		claim_force_cut((uint64_t)number * US_NS);
-	} else if (strcmp(text, "auto") != 0) {
+	} else if (!is_way(text, "auto")) {
 		return -1;
 	}
 	return 0;
@@ -122,26 +135,41 @@ static int is_long(const struct thread_state *t)
 	       arena_is_on();
 }
 
-/* What cannot be split on so many TPCs goes as it did before there was splitting. */
-int plan_wants(const struct thread_state *t)
-{
-	uint32_t shape;
-
-	if (!is_long(t))
-		return 0;
-	shape = shape_of(t->asked.slot);
-	return !(shape & SHAPE_WHOLE) || shape >> SHAPE_WIDTH_SHIFT != t->asked.width;
-}
-
-/* A launch of the shape was found to be none that could be split, for good or while it has this width. */
-static void shape_is_whole(const struct thread_state *t)
+static int shape_was(const struct thread_state *t, uint32_t what)
 {
 	uint32_t shape = shape_of(t->asked.slot);
 
-	if (!shape || t->asked.width > UINT8_MAX)
+	return (shape & what) && shape >> SHAPE_WIDTH_SHIFT == t->asked.width;
+}
+
+/* What cannot be split on so many TPCs goes as it did before there was splitting. */
+int plan_wants(const struct thread_state *t)
+{
+	return is_long(t) && !shape_was(t, SHAPE_WHOLE);
+}
+
+/* How launches of the shape are made, for good or while it has this width. */
+static void shape_note_way(const struct thread_state *t, const struct split_plan *chosen)
+{
+	uint32_t shape = shape_of(t->asked.slot), way = 0, noted;
+
+	if (!t->asked.func || !shape || t->asked.width > UINT8_MAX)
 		return;
-	shape = (shape & (SHAPE_WIDTH - 1)) | SHAPE_WHOLE | t->asked.width << SHAPE_WIDTH_SHIFT;
-	atomic_store_explicit(&plan.shape[t->asked.slot], shape, memory_order_relaxed);
+	if (chosen->way == SPLIT_CLAIMED)
+		way = SHAPE_CLAIMED;
+	else if (chosen->reason == SPLIT_ONE_WAVE || chosen->reason == SPLIT_GANG)
+		way = SHAPE_WHOLE;
+	noted = (shape & (SHAPE_WIDTH - 1) & ~(SHAPE_WHOLE | SHAPE_CLAIMED)) | way |
+		t->asked.width << SHAPE_WIDTH_SHIFT;
+	if (noted != shape)
+		atomic_store_explicit(&plan.shape[t->asked.slot], noted, memory_order_relaxed);
+}
+
+int plan_is_revocable(const struct thread_state *t, const struct op *op)
+{
+	if (plan.mode == MODE_WHOLE || op->atom_blocks)
+		return 0;
+	return op->work || (is_long(t) && shape_was(t, SHAPE_CLAIMED));
 }
 
 int plan_knows_shape(uint32_t slot)
@@ -216,7 +244,7 @@ static struct split_plan choose_free(struct thread_state *t, const struct op *op
 	if (plan_is_forced())
 		return choose_forced(op);
 	/* On own TPCs, and on those of nobody, there is nobody to go for. */
-	if (!plan.cover_err && !plan.coverage.nr)
+	if (!plan.cover_err && !plan.coverage.nr && !plan.is_always)
 		return whole(SPLIT_NOT_ASKED);
 	return choose_learned(t, op, plan.cover_err == 0);
 }
@@ -302,7 +330,8 @@ static enum plan_next first_begin(struct thread_state *t, struct op *op)
 	struct split_plan chosen = choose(t, op);
 
 	if (chosen.way == SPLIT_CLAIMED) {
-		op->work = claim_begin(op, &plan.coverage, op->nr_blocks, &plan.edit);
+		op->work = claim_begin(op, &plan.coverage, op->nr_blocks,
+				       chosen.reason == SPLIT_ONE_WAVE, &plan.edit);
 		t->split = op->work ? &plan.edit : NULL;
 		if (!op->work)
 			chosen = whole(SPLIT_NO_ROOM);
@@ -314,8 +343,7 @@ static enum plan_next first_begin(struct thread_state *t, struct op *op)
 			return PLAN_LATER;
 		}
 	}
-	if (chosen.reason == SPLIT_ONE_WAVE || chosen.reason == SPLIT_GANG)
-		shape_is_whole(t);
+	shape_note_way(t, &chosen);
 	explain(t, &chosen);
 	return PLAN_DONE;
 }

@@ -44,6 +44,9 @@ enum plan_next {
 /* Predicted time of what would be launched next; 0 unknown. Asks the predictor for the shape. */
 uint64_t plan_predict(struct thread_state *t, const struct op *op);
 
+/* 1 when what would be launched next leaves the GPU once it is told; after plan_predict(). */
+int plan_is_revocable(const struct thread_state *t, const struct op *op);
+
 /*
  * Before the driver's launch call: t->split is set when the launch is split. PLAN_LATER: no call may be
  * made now. 0 otherwise. queue.lock not held, the operation's context current.

@@ -48,7 +48,7 @@ note() {
 
 preludes() {
 	local status=ok
-	timeout -k 5 60 "$programs/preludes" --peer-dies --drains --cost > "$raw/preludes.txt" 2>&1 || status=FAILED
+	timeout -k 5 60 "$programs/preludes" --peer-dies > "$raw/preludes.txt" 2>&1 || status=FAILED
 	cat "$raw/preludes.txt" >> "$raw/log.txt"
 	note preludes "$status" "$(tail -n 1 "$raw/preludes.txt" | cut -c1-120)"
 }

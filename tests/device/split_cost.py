@@ -10,6 +10,9 @@ that stay take turns as in cost.py, and differences are taken inside a round.
 No round begins that would end after --limit seconds; then there are fewer. The counters of a process are
 of its whole life, warm-up included. Exit code 1 when a process or its statistics were missing, or a way that
 splits has split nothing: what it costs would then say nothing.
+
+The processes under lithos are tenants of a private lithosd without a quota: all that they use is borrowed, so
+their long kernels go the way that they would beside an owner.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import tempfile
 
 import common
 import cost
+import sharing
 
 MODELS = "llama8-training-2x2048,resnet50-b64-training"
 WAYS = "whole,atoms:always,claims:always,auto:always"
@@ -32,13 +36,25 @@ def stats_path(folder, way):
     return os.path.join(folder, f"{way.replace(':', '-')}.json")
 
 
-def configurations_of(ways, folder):
+def configurations_of(ways, folder, environment):
     """What stands in front of the process, by name; the ways of splitting under their own names."""
     out = {"native": [], "native2": []}
     for way in ways:
-        under = common.lithos("--quota", "100%", "--stats=json", "--stats-file", stats_path(folder, way))
-        out[way] = ["env", f"LITHOS_SPLIT={way}", *under]
+        under = common.lithos("--stats=json", "--stats-file", stats_path(folder, way))
+        out[way] = ["env", *environment, f"LITHOS_SPLIT={way}", *under]
     return out
+
+
+def measure(options, folder, errors):
+    """The rounds, beside a daemon that lives as long."""
+    of_daemon = argparse.Namespace(sim=False, mps_control="", limit=int(options.limit) + 120)
+    with sharing.Processes(folder, of_daemon) as processes:
+        processes.daemon()
+        environment = ["-u", "CUDA_MPS_PIPE_DIRECTORY", f"LITHOS_SOCKET={processes.env['LITHOS_SOCKET']}"]
+        configurations = configurations_of(options.ways.split(","), folder, environment)
+        rounds = cost.model_rounds(configurations, options.rounds, options.seconds, errors,
+                                   models=options.models.split(","), seconds_in_all=options.limit)
+    return configurations, rounds
 
 
 def summarise(rounds, names):
@@ -102,9 +118,7 @@ def main():
     options = parse()
     ways, errors = options.ways.split(","), []
     with tempfile.TemporaryDirectory() as folder:
-        configurations = configurations_of(ways, folder)
-        rounds = cost.model_rounds(configurations, options.rounds, options.seconds, errors,
-                                   models=options.models.split(","), seconds_in_all=options.limit)
+        configurations, rounds = measure(options, folder, errors)
         counters = {way: read_counters(stats_path(folder, way)) for way in ways}
     errors += [{"what": problem} for problem in counter_problems(counters)]
     if not rounds:

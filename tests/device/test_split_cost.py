@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """split_cost.py and the turns of cost.py: arithmetic on made-up rounds, and a whole run in which torch, the
-models and `lithos` are made up; needs no GPU, no torch."""
+models, lithosd and `lithos` are made up; needs no GPU, no torch."""
 
 import contextlib
 import io
@@ -13,6 +13,7 @@ from unittest import mock
 
 import common
 import cost
+import sharing
 import split_cost
 
 # In every Python process that is started with this folder in its path.
@@ -116,7 +117,11 @@ class WholeRun(unittest.TestCase):
         with open(lithos, "w", encoding="utf-8") as out:
             out.write(FAKE_LITHOS)
         os.chmod(lithos, 0o755)
+        def daemon(processes):
+            processes.env["LITHOS_SOCKET"] = "none"
+
         for patch in (mock.patch.object(common, "LITHOS", lithos),
+                      mock.patch.object(sharing.Processes, "daemon", daemon),
                       mock.patch.dict(os.environ, {"PYTHONPATH": folder, "FAKE_DIES": ""})):
             patch.start()
             self.addCleanup(patch.stop)

@@ -51,6 +51,7 @@ struct split_input {
 	uint64_t nr_blocks;
 	uint64_t nr_resident; /* blocks of one wave there; 0 = unknown, taken as all */
 	uint64_t target_ns;   /* of an atom; 0 = SPLIT_TARGET_NS */
+	uint32_t nr_threads;  /* of a block */
 	uint32_t granule;     /* blocks that must stay together: of a cluster; 0 or 1 = none */
 	uint8_t may_claim;    /* else atoms at most */
 	uint8_t may_atomize;  /* else claims at most */

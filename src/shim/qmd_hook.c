@@ -449,7 +449,9 @@ static void row_describe(const struct launch *launch, uint32_t row)
 {
 	struct stats_kernel *kernel = &tenant.stats->kernel[row];
 
-	row_shape(launch, kernel);
+	/* An atom's grid ends early: split() has noted the whole one's. */
+	if (!launch->thread->split)
+		row_shape(launch, kernel);
 	changed_u32(&kernel->tpcs, launch->tpcs);
 	changed_u32(&kernel->flags,
 		    __atomic_load_n(&kernel->flags, __ATOMIC_RELAXED) | launch->flags);
@@ -495,7 +497,11 @@ static __attribute__((noinline)) void split(const struct launch *launch, struct 
 
 	/* The driver's own grids inside the call are not the program's kernel. */
 	if (edit->result != EDIT_UNSEEN || launch->event->func == NULL ||
-	    !arena_serves(launch->ctx) || !edit_apply(edit, layout_of(launch), launch->event->qmd))
+	    !arena_serves(launch->ctx))
+		return;
+	if (!edit->is_part && note->kernel != KERNEL_NONE)
+		row_shape(launch, &tenant.stats->kernel[note->kernel]);
+	if (!edit_apply(edit, layout_of(launch), launch->event->qmd))
 		return;
 	note->run = (uint8_t)(edit->run + 1);
 	if (edit->is_part)

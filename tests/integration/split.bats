@@ -58,9 +58,12 @@ split_run() {
 }
 
 @test "every launch is made in as many atoms as asked for" {
-	run split_run atoms:8 "${CUT[@]}"
+	LITHOS_SIM_TRACE="$PWD/trace.txt" run split_run atoms:8 "${CUT[@]}"
 	assert_status 0
 	assert_line '^program=cut .*ok=1'
+	# The grid ends with the atom: blocks in front of it pass the gate in vain, those behind it do not come.
+	assert_equal "$(grep -c 'kernel=lk_count .*blocks_run=163 .*left=0 ' trace.txt)" 8
+	assert_equal "$(grep -c 'kernel=lk_count .*blocks_run=163 .*left=978 ' trace.txt)" 8
 	# The first one goes whole: its code is not read yet.
 	assert_equal "$(counter atoms_launched)" 64
 	assert_equal "$(kernel split)" 8

@@ -93,12 +93,18 @@ static void test_claimed(void **state)
 	input.may_atomize = 0;
 	expect(&input, SPLIT_CLAIMED, SPLIT_LONG);
 
-	/* Blocks of 5 us are dear enough, shorter ones are not: 100 waves. */
+	/* Blocks of 256 threads are dear enough with 21.25 us, shorter ones are not: 20 waves. */
 	input = usual();
-	input.nr_blocks = 13200;
-	input.predicted_ns = 500 * US;
+	input.nr_threads = 256;
+	input.nr_blocks = 2640;
+	input.predicted_ns = 425 * US;
 	expect(&input, SPLIT_CLAIMED, SPLIT_LONG);
-	input.predicted_ns = 500 * US - 1;
+	input.predicted_ns = 425 * US - 1;
+	expect(&input, SPLIT_WHOLE, SPLIT_CHEAP_BLOCKS);
+	/* More warps claim one after the other. */
+	input.predicted_ns = 700 * US;
+	expect(&input, SPLIT_CLAIMED, SPLIT_LONG);
+	input.nr_threads = 1024;
 	expect(&input, SPLIT_WHOLE, SPLIT_CHEAP_BLOCKS);
 }
 
@@ -189,6 +195,7 @@ static struct split_input random_input(void)
 		.nr_resident = random_size(14),
 		.target_ns = random_below(2) ? random_size(24) : 0,
 		.granule = granule,
+		.nr_threads = (uint32_t)random_below(1025),
 		.may_claim = (uint8_t)random_below(2),
 		.may_atomize = (uint8_t)random_below(2),
 	};
@@ -234,8 +241,10 @@ static void test_random(void **state)
 			check_atoms(&input, &plan);
 		if (plan.way == SPLIT_CLAIMED) {
 			assert_true(input.may_claim);
-			/* 0.12 us a block, 2.4 %. */
-			assert_true(120 * 1000 <= 24 * plan.block_ns);
+			/* 0.62 us a block and 0.9 ns a thread, 4 %. */
+			assert_true((620 + input.nr_threads * 9 / 10) * 1000 <=
+					    40 * plan.block_ns ||
+				    plan.reason == SPLIT_ONE_WAVE);
 		}
 		if (plan.way != SPLIT_WHOLE) {
 			assert_true(input.predicted_ns >= SPLIT_MIN_NS);

@@ -224,6 +224,7 @@ static struct split_plan choose_learned(const struct thread_state *t, const stru
 		.nr_resident = (uint64_t)(shape >> 8 & 0xff) * op->device->topo.sms_per_tpc *
 			       t->asked.width,
 		.granule = shape >> 16 & 0xff,
+		.nr_threads = op->nr_threads,
 		.may_claim = may_claim && plan.mode != MODE_ATOMS,
 		.may_atomize = plan.mode != MODE_CLAIMS,
 	};

@@ -336,7 +336,7 @@ void config_defaults(struct config *config)
 				  .mps_log_directory = "/run/lithos/mps-log",
 				  .mps_is_multiuser = 1,
 				  .lends = 1,
-				  .bound_ns = 200000,
+				  .bound_ns = 100000,
 				  .grace_ns = 200000,
 				  .max_tenants = 128,
 				  .max_connections = 1024};

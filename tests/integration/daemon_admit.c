@@ -36,7 +36,7 @@ static void check_disjoint(struct attached *a, struct attached *b)
 	CHECK(a->board->owner[one.owner_index].tenant_id == one.tenant_id);
 	CHECK(a->board->owner[one.owner_index].state == SHM_OWNER_LIVE);
 	CHECK(a->board->owner[two.owner_index].priority == 7);
-	CHECK(one.bound_ns == 200000 && one.grace_ns == 200000);
+	CHECK(one.bound_ns == 100000 && one.grace_ns == 200000);
 }
 
 static void test_owners(void)

@@ -106,13 +106,19 @@ def judged(row, digest):
     return "same" if set(row["hashes"]) == {digest} else "differs"
 
 
-def judge(runs):
-    """{entry: {"sha256", "native": stable|unstable|error, "ways": {label: verdict}}}."""
+def read_patterns(lines):
+    return [re.compile(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+
+
+def judge(runs, reordered=()):
+    """{entry: {"sha256", "native": stable|unstable|reordered|error, "ways": {label: verdict}}}."""
     natives = {label: run["entries"] for label, run in runs.items() if is_native(label)}
     names = {name for run in runs.values() for name in run["entries"]}
     out = {}
     for name in sorted(names):
         digest, state = native_of([rows[name] for rows in natives.values() if name in rows])
+        if digest and any(pattern.search(name) for pattern in reordered):
+            digest, state = None, "reordered"
         # A way that did not run the entry's section at all is not missing it.
         section = name.split(":")[0] + ":"
         ways = {label: judged(run["entries"].get(name), digest) if digest else "not judged"
@@ -308,7 +314,7 @@ def name_lines(names, words, most):
 def native_lines(entries):
     """What could not be judged, and why: so that nobody takes it for tested."""
     lines = []
-    for state in ("unstable", "error"):
+    for state in ("unstable", "reordered", "error"):
         names = [name.replace("library: ", "") for name, row in entries.items()
                  if row["native"].split(":")[0] == state]
         if names:
@@ -321,7 +327,7 @@ def render(report, words):
     ways, gangs = report["ways"], report["gangs"]
     native = [row["native"].split(":")[0] for row in report["entries"].values()]
     lines = [f"entries: {len(native)}; natively stable {native.count('stable')}, unstable "
-             f"{native.count('unstable')}, failed {native.count('error')}",
+             f"{native.count('unstable')}, by the order of blocks {native.count('reordered')}, failed {native.count('error')}",
              *native_lines(report["entries"]), entry_table(report["entries"], ways), "", way_table(ways), "",
              f"covered: {len(report['covered'])} distinct kernels in parts, with the bits of a native run"]
     for reason, labels in sorted(report["refused"].items()):
@@ -338,8 +344,8 @@ def render(report, words):
 
 # --- all
 
-def assemble(runs, truth):
-    entries = judge(runs)
+def assemble(runs, truth, reordered=()):
+    entries = judge(runs, reordered)
     ways = {label: kernels_of_way(label, run, entries) for label, run in runs.items() if not is_native(label)}
     counters = {label: {} for label in ways}
     for label, total in counters.items():
@@ -383,12 +389,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
     parser.add_argument("--gangs", default=os.path.join(common.HERE, "gangs.txt"))
+    parser.add_argument("--reordered", default=os.path.join(common.HERE, "reordered.txt"))
     parser.add_argument("--at-least", type=int, default=0, help="distinct kernels that must be covered")
     parser.add_argument("folder")
     options = parser.parse_args()
     runs, missing = load(options.folder)
-    with open(options.gangs, encoding="utf-8") as lines:
-        report = assemble(runs, read_truth(lines))
+    with open(options.gangs, encoding="utf-8") as gangs, open(options.reordered, encoding="utf-8") as lines:
+        report = assemble(runs, read_truth(gangs), read_patterns(lines))
     words = demangle({name for kernels in report["ways"].values() for name in kernels})
     found = missing + failures(report["entries"])
     if not runs:

@@ -72,7 +72,7 @@ program() {
 	stats=$raw/program.$name.${way/:/-}.json
 	LITHOS_SPLIT=$way timeout -k 5 30 "$lithos" run --quota "${ALL_TPCS:-66}" --stats=json \
 		--stats-file="$stats" -- "$programs/$name" "$@" > "$raw/$name.txt" 2>&1 || status=FAILED
-	note "$name $way" "$status" "$(counters "$stats" atoms_launched works_claimed works_cut works_helped split_refused)"
+	note "$name $way" "$status" "$(counters "$stats" atoms_launched works_claimed works_cut works_helped works_grown split_refused)"
 	[ "$status" = ok ] || tail -n 5 "$raw/$name.txt"
 }
 
@@ -144,7 +144,7 @@ END
 
 # sweep WAY: one process, and another for what is left each time that an entry hangs or breaks the context.
 sweep() {
-	local way=$1 label=${1/:/-} limit=${SPLIT_LIBRARY_LIMIT:-60} attempt rc=3
+	local way=$1 label=${1/:/-} limit=${SPLIT_LIBRARY_LIMIT:-80} attempt rc=3
 	rm -f "$raw/library.$label".*
 	for attempt in 1 2 3 4; do
 		rc=0

@@ -18,6 +18,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 PIN_CPU = 5
 NAMES = {"resnet50-graph": "ResnetGraph", "resnet50-eager": "ResnetEager", "bert-eager": "BertLarge"}
+MORE = {"resnet50-b256-training": "ResnetTrainingLarge"}
 
 
 def chunk_ms(case, n):
@@ -39,7 +40,7 @@ def measure(case, seconds):
 
 def parse():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--models", default=",".join(NAMES), help="comma-separated; also names of zoo.CASES")
+    parser.add_argument("--models", default=",".join(NAMES), help="comma-separated; also names of zoo.CASES and of MORE")
     return parser.parse_args()
 
 
@@ -52,7 +53,8 @@ def main():
     torch.manual_seed(0)
     cases = {}
     for name in options.models.split(","):
-        cases[name] = (getattr(zoo, NAMES[name]) if name in NAMES else zoo.CASES[name])()
+        known = {**NAMES, **MORE}
+        cases[name] = (getattr(zoo, known[name]) if name in known else zoo.CASES[name])()
         for _ in range(10):
             cases[name].step()
         cases[name].synchronize()

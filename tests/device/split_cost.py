@@ -4,7 +4,7 @@ way of splitting, as if an owner could come back, over native and over lithos wi
 that stay take turns as in cost.py, and differences are taken inside a round.
 
     split_cost.py --out split_cost.json [--rounds 8] [--seconds 1.2] [--limit 165]
-                  [--models llama8-training-2x2048,resnet50-b64-training]
+                  [--models llama8-training-2x2048,resnet50-b64-training,resnet50-b256-training]
                   [--ways whole,atoms:always,claims:always,auto:always]
 
 No round begins that would end after --limit seconds; then there are fewer. The counters of a process are
@@ -25,7 +25,7 @@ import common
 import cost
 import sharing
 
-MODELS = "llama8-training-2x2048,resnet50-b64-training"
+MODELS = "llama8-training-2x2048,resnet50-b64-training,resnet50-b256-training"
 WAYS = "whole,atoms:always,claims:always,auto:always"
 BASES = ("native", "whole")
 COUNTERS = ("atoms_launched", "works_claimed", "works_committed", "works_cut", "split_refused")

@@ -140,17 +140,24 @@ class ResnetTraining(Training):
     """Half precision with single-precision norms: cuDNN then uses its cooperative batch normalisation."""
 
     fixed_steps = 3
+    batch = 64
 
     def __init__(self):
-        model, self.images = resnet50(64)
+        model, self.images = resnet50(self.batch)
         for module in model.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 module.float()
-        self.labels = token_ids((64,), 1000)
+        self.labels = token_ids((self.batch,), 1000)
         self.begin(model, 1e-3)
 
     def loss(self):
         return torch.nn.functional.cross_entropy(self.model(self.images).float(), self.labels)
+
+
+class ResnetTrainingLarge(ResnetTraining):
+    """Bound by the GPU, and with kernels long enough to be split; for the cost of that (split_cost.py)."""
+
+    batch = 256
 
 
 class BertLarge(Case):

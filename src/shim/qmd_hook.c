@@ -135,6 +135,9 @@ static void mask(struct launch *launch)
 	const struct device *device = launch->ctx->device;
 	uint32_t *words = launch->event->qmd;
 
+	/* Where there is room: beside the blocks that wait for it. */
+	if (unlikely(launch->thread->split && launch->thread->split->is_everywhere))
+		return;
 	if (unlikely(launch->layout || qmd_v04_00_type(words) != QMD_GRID_ORDINARY ||
 		     qmd_v04_00_mask_counts(words))) {
 		mask_slow(launch);
@@ -440,7 +443,7 @@ static __attribute__((noinline)) void row_explain(const struct thread_state *t,
 /* A part of a launch that was seen and described before. */
 static __attribute__((noinline)) void row_part(const struct split_edit *edit, uint32_t row)
 {
-	if (row != KERNEL_NONE && edit->kind == PRELUDE_CLAIM && !edit->is_everywhere)
+	if (row != KERNEL_NONE && edit->kind == PRELUDE_CLAIM && !edit->is_helper)
 		(void)__atomic_fetch_add(&tenant.stats->kernel[row].nr_cut, 1, __ATOMIC_RELAXED);
 }
 
@@ -490,6 +493,17 @@ static struct record_chunk *chunk_for(struct thread_state *t, struct context *ct
 	return t->chunk[ctx->index];
 }
 
+/* The TPCs that a helper was made for were taken back just now: other owners could not tell it to go. */
+static int is_astray(const struct launch *launch, const struct split_edit *edit)
+{
+	struct tpcset outside;
+
+	if (!edit->is_helper || !edit->within)
+		return 0;
+	outside = tpcset_andnot(launch->grid.allowed, *edit->within);
+	return !tpcset_is_empty(&outside);
+}
+
 /* The launch has a record to end with: it goes through its prelude. */
 static __attribute__((noinline)) void split(const struct launch *launch, struct launch_note *note)
 {
@@ -497,13 +511,14 @@ static __attribute__((noinline)) void split(const struct launch *launch, struct 
 
 	/* The driver's own grids inside the call are not the program's kernel. */
 	if (edit->result != EDIT_UNSEEN || launch->event->func == NULL ||
-	    !arena_serves(launch->ctx))
+	    !arena_serves(launch->ctx) || is_astray(launch, edit))
 		return;
 	if (!edit->is_part && note->kernel != KERNEL_NONE)
 		row_shape(launch, &tenant.stats->kernel[note->kernel]);
 	if (!edit_apply(edit, layout_of(launch), launch->event->qmd))
 		return;
 	note->run = (uint8_t)(edit->run + 1);
+	edit->tpcs = launch->grid.allowed;
 	if (edit->is_part)
 		note->kernel = KERNEL_NONE;
 }

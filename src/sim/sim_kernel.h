@@ -40,6 +40,12 @@ struct sim_kernel {
 	uint64_t (*cost_ns)(const struct sim_kernel_launch *launch); /* NULL: SIM_DEFAULT_COST_NS */
 	uint32_t flags;                                              /* SIM_KERNEL_* */
 	uint32_t min_params_bytes; /* a launch with fewer runs without a body */
+	/*
+	 * Asked when a block's time is over, and again every 100 us until it answers 1: the block
+	 * holds its place on the SM meanwhile, as one does that waits for another. NULL: it ends then.
+	 * Not asked on GPUs that processes share. Its machine code says nothing of it.
+	 */
+	int (*may_end)(const struct sim_kernel_block *block);
 };
 
 #define SIM_DEFAULT_COST_NS 2000u

@@ -34,10 +34,11 @@ counter() {
 		"${2:-stats.json}" "$1"
 }
 
-# kernel FIELD: of lk_count.
+# kernel FIELD [NAME]: of lk_count.
 kernel() {
 	python3 -c 'import json, sys
-print(next(k for k in json.load(open("stats.json"))["kernels"] if k["name"] == "lk_count")[sys.argv[1]])' "$1"
+print(next(k for k in json.load(open("stats.json"))["kernels"] if k["name"] == sys.argv[2])[sys.argv[1]])' \
+		"$1" "${2:-lk_count}"
 }
 
 split_run() {
@@ -149,6 +150,24 @@ overlap_trace() {
 	[[ "$stderr" == *LITHOS_SPLIT* ]]
 }
 
+# A gang that no reader of code finds, on half of the TPCs that it needs: told to go, and nothing moves.
+meet_run() {
+	LITHOS_SIM_KERNELS="$PROGRAMS/meet_sim_kernels.so" LITHOS_SPLIT=preempt:300 timeout 120 \
+		"$LITHOS" run --quota 4 --stats=json --stats-file=stats.json -- "$PROGRAMS/meet"
+}
+
+@test "blocks that wait for others that have no room get them from a helper" {
+	run meet_run
+	assert_status 0
+	assert_line '^program=meet .*ok=1'
+	assert_equal "$(counter works_helped)" 1
+	assert_equal "$(counter works_claimed)" 1
+	# From then on it is known.
+	assert_equal "$(kernel way lk_barrier)" whole
+	[[ "$(kernel reason lk_barrier)" == gang* ]]
+	assert_equal "$(kernel launches lk_barrier)" 3
+}
+
 # With a daemon: an owner whose pulses take the GPU back, beside long kernels on what it lends.
 beside_an_owner() {
 	local ways=$1 owner_way=$2 owner
@@ -187,4 +206,44 @@ beside_an_owner() {
 	beside_an_owner whole auto
 	assert_equal "$(counter works_claimed)" 0
 	assert_equal "$(counter atoms_launched)" 0
+}
+
+# beside QUOTA "OWNER'S OPTIONS" "BORROWER'S OPTIONS": with a daemon, until the borrower has ended.
+beside() {
+	local owner
+	unset LITHOS_SOCKET LITHOS_SIM
+	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
+	mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	# shellcheck disable=SC2086 # options
+	"$LITHOS" run --sim --quota "$1" --tenant web -- "$PROGRAMS/cut" --pulse $2 > pulse.txt 2>&1 3>&- &
+	owner=$!
+	# shellcheck disable=SC2086 # options
+	timeout 300 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- "$PROGRAMS/cut" $3 > cut.txt 2>&1
+	wait "$owner"
+	grep -q 'program=pulse .*ok=1' pulse.txt
+	grep -q 'program=cut .*ok=1' cut.txt
+}
+
+@test "kernels of one wave leave until they begin, and are not kept back once they have" {
+	skip_under_sanitizer "too slow to overlap"
+	beside 100% "--rounds 100 --gap-ms 15" "--rounds 12 --blocks 200 --us 5000 --chain 4"
+	assert_equal "$(kernel way)" claimed
+	[[ "$(kernel reason)" == "one wave"* ]]
+	[ "$(counter works_cut)" -gt 0 ]
+	assert_equal "$(counter works_resumed)" "$(counter works_cut)"
+	[ "$(counter works_committed)" -gt 0 ]
+}
+
+@test "a kernel on few TPCs is joined on those that become free" {
+	skip_under_sanitizer "too slow to overlap"
+	beside 50% "--rounds 40 --gap-ms 60 --pulse-us 60000" "--rounds 10 --blocks 5000 --us 2000"
+	[ "$(counter works_grown)" -gt 0 ]
+	assert_equal "$(counter works_helped)" 0
+}
+
+@test "a kernel that is joined before it has begun begins behind what is in front of it" {
+	skip_under_sanitizer "too slow to overlap"
+	beside 50% "--rounds 40 --gap-ms 60 --pulse-us 60000" \
+		"--rounds 6 --blocks 5000 --us 2000 --chain 3 --nap-ms 30"
+	[ "$(counter works_grown)" -gt 0 ]
 }

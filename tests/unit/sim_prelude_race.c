@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words of a claim, decided from several threads at once, as a launch and its helper on several
+ * The words of a claim, decided from several threads at once, as a launch and its helpers on several
  * processors do while a third party raises an epoch or disarms them: each block is run by one of them,
- * the warps of a block agree, blocks are missing only when both have reported, and what is missing is
- * run by the next launch. A rule that loads and stores instead of swapping fails here.
+ * the warps of a block agree, blocks are missing only when all have reported, and what is missing is
+ * run by the next launch. Two that may both be told, one that may beside one that may not, and one beside two
+ * that may not. A rule that loads and stores instead of swapping fails here.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,8 +21,8 @@
 #include "sim/device/device.h"
 
 #define NR_BLOCKS   20000u
-#define NR_ROUNDS   20u
-#define NR_LAUNCHES 2u
+#define NR_ROUNDS   60u
+#define NR_LAUNCHES 3u
 #define NR_WARPS    2u
 
 /* A round's race, or its peaceful end. */
@@ -44,6 +45,7 @@ static struct {
 static uint32_t epoch = UINT32_MAX - 1; /* overflows on the way */
 static const uint32_t calm_epoch;
 static struct launch race[NR_LAUNCHES], last;
+static uint32_t nr_racing; /* launches of this round */
 static atomic_int nr_decided;
 
 static void *decide_all(void *arg)
@@ -78,7 +80,7 @@ static void *disturb(void *arg)
 			__atomic_store_n(&state.disarm, what->disarm, __ATOMIC_RELAXED);
 			has_disarmed = 1;
 		}
-	} while (n < (int)(NR_LAUNCHES * NR_WARPS * NR_BLOCKS));
+	} while (n < (int)(nr_racing * NR_WARPS * NR_BLOCKS));
 	return NULL;
 }
 
@@ -96,14 +98,14 @@ static void launch_init(struct launch *launch, uint32_t first, uint32_t run, int
 }
 
 /* How many blocks nobody has run. */
-static uint64_t check_blocks(uint32_t nr_launches)
+static uint64_t check_blocks(void)
 {
 	uint64_t nr_left = 0;
 
 	for (uint32_t i = 0; i < NR_BLOCKS; i++) {
 		uint32_t nr_ran = 0;
 
-		for (uint32_t j = 0; j < nr_launches; j++) {
+		for (uint32_t j = 0; j < nr_racing; j++) {
 			assert_int_equal(race[j].has_run[0][i], race[j].has_run[1][i]);
 			nr_ran += race[j].has_run[0][i];
 		}
@@ -120,7 +122,7 @@ static void race_run(struct disturbance *what)
 
 	atomic_store(&nr_decided, 0);
 	assert_int_equal(pthread_create(&other, NULL, disturb, what), 0);
-	for (uint32_t j = 0; j < NR_LAUNCHES * NR_WARPS; j++) {
+	for (uint32_t j = 0; j < nr_racing * NR_WARPS; j++) {
 		struct warp *mine = &warp[j / NR_WARPS][j % NR_WARPS];
 
 		*mine = (struct warp){&race[j / NR_WARPS], j % NR_WARPS};
@@ -128,39 +130,60 @@ static void race_run(struct disturbance *what)
 			pthread_create(&thread[j / NR_WARPS][j % NR_WARPS], NULL, decide_all, mine),
 			0);
 	}
-	for (uint32_t j = 0; j < NR_LAUNCHES * NR_WARPS; j++)
+	for (uint32_t j = 0; j < nr_racing * NR_WARPS; j++)
 		assert_int_equal(pthread_join(thread[j / NR_WARPS][j % NR_WARPS], NULL), 0);
 	assert_int_equal(pthread_join(other, NULL), 0);
+}
+
+static void check_last(void)
+{
+	for (uint32_t i = 0; i < NR_BLOCKS; i++) {
+		uint32_t nr_ran = 0;
+
+		for (uint32_t j = 0; j < nr_racing; j++)
+			nr_ran += race[j].has_run[0][i];
+		assert_int_equal(last.has_run[0][i], !nr_ran);
+	}
+}
+
+/* Who may be told, by round: both; the first, and then it may be disarmed; the second of three. */
+static void launches_init(uint32_t round, uint32_t first)
+{
+	uint32_t mode = round % 3;
+
+	nr_racing = mode == 2 ? 3 : 2;
+	for (uint32_t j = 0; j < nr_racing; j++) {
+		int never_goes = (mode == 1 && j == 1) || (mode == 2 && j != 1);
+		launch_init(&race[j], first, first + 2 * j, never_goes);
+	}
 }
 
 /* Returns how many blocks were left for the last launch. */
 static uint64_t round_run(uint32_t round)
 {
-	const int total = NR_LAUNCHES * NR_WARPS * NR_BLOCKS;
-	const uint32_t first = 2 + 6 * round;
-	const int never_goes = round % 2; /* the helper, and then the launch may be disarmed */
-	struct disturbance what = {.raise_at = total / 20 * (int)(round % 20),
-				   .disarm_at = total / 20 * (int)(round % 20) + total / 40,
-				   .disarm = never_goes ? first : 0};
+	const uint32_t first = 2 + 8 * round;
+	struct disturbance what;
 	struct warp warp = {&last, 0};
 	uint64_t nr_left;
+	int part;
 
-	launch_init(&race[0], first, first, 0);
-	launch_init(&race[1], first, first + 2, never_goes);
+	launches_init(round, first);
+	part = (int)(nr_racing * NR_WARPS * NR_BLOCKS) / 20;
+	what = (struct disturbance){.raise_at = part * (int)(round / 3 % 20),
+				    .disarm_at = part * (int)(round / 3 % 20) + part / 2,
+				    .disarm = round % 3 ? first + 2 : 0};
 	epoch += !what.raise_at;
 	race_run(&what);
-	nr_left = check_blocks(NR_LAUNCHES);
-	for (uint32_t j = 0; j < NR_LAUNCHES; j++) {
+	nr_left = check_blocks();
+	for (uint32_t j = 0; j < nr_racing; j++) {
 		assert_true(!race[j].report || race[j].report == first + 2 * j);
 		if (!race[j].report)
 			assert_int_equal(nr_left, 0);
 	}
-	launch_init(&last, first, first + 4, 0);
+	launch_init(&last, first, first + 6, 0);
 	(void)decide_all(&warp);
 	assert_int_equal(last.report, 0);
-	for (uint32_t i = 0; i < NR_BLOCKS; i++)
-		assert_int_equal(last.has_run[0][i],
-				 !race[0].has_run[0][i] && !race[1].has_run[0][i]);
+	check_last();
 	return nr_left;
 }
 
@@ -171,7 +194,8 @@ static void each_block_has_one_owner(void **unused)
 	(void)unused;
 	for (uint32_t i = 0; i < NR_ROUNDS; i++) {
 		nr_left += round_run(i);
-		nr_reports += (race[0].report != 0) + (race[1].report != 0);
+		for (uint32_t j = 0; j < nr_racing; j++)
+			nr_reports += race[j].report != 0;
 	}
 	print_message("left=%llu of=%u reports=%llu\n", (unsigned long long)nr_left,
 		      NR_BLOCKS * NR_ROUNDS, (unsigned long long)nr_reports);

@@ -294,7 +294,11 @@ static void exactly_once(void **state)
 		      (unsigned long long)counts.nr_left, (unsigned long long)counts.nr_given_up,
 		      (unsigned long long)counts.nr_disarmed,
 		      (unsigned long long)counts.nr_held_back, (unsigned long long)counts.nr_warps);
+	print_message("grown=%llu rescued=%llu\n", (unsigned long long)counts.nr_grown,
+		      (unsigned long long)counts.nr_rescued);
 	assert_true(counts.nr_given_up > nr_cases);
+	assert_true(counts.nr_grown > nr_cases / 4);
+	assert_true(counts.nr_rescued > nr_cases / 4);
 	assert_true(counts.nr_joined > nr_cases / 2);
 	assert_true(counts.nr_reports > nr_cases / 2);
 	assert_true(counts.nr_held_back > nr_cases / 4);

@@ -31,8 +31,8 @@ struct launch {
 	uint32_t lo, count;
 	uint32_t report; /* what the prelude writes */
 	uint32_t calm[2];
-	int never_goes; /* a helper that nobody tells to go */
-	int gave_up;    /* a block */
+	uint32_t covers; /* bit i: told to go by epoch i; 0: by nobody */
+	int gave_up;     /* a block */
 	uint64_t nr_begun;
 	int is_over;
 	uint8_t is_decided[MAX_BLOCKS]; /* by flat block */
@@ -57,7 +57,8 @@ struct work {
 	unsigned int nr_live;
 	unsigned int nr_live_going; /* of them, those that may be told to go */
 	int stays_armed;            /* two of them were there at once, and one still is */
-	struct lane lane[2];
+	int is_ended; /* a launch has ended without a report since the last time that none was there */
+	struct lane lane[3];
 	_Alignas(8) uint32_t header[PRELUDE_HEADER_BYTES / 4]; /* told, disarm */
 	uint32_t word[MAX_BLOCKS];
 	uint32_t owner[MAX_BLOCKS];    /* number of the launch that runs the block; 0: none */
@@ -125,8 +126,10 @@ static void model_gate(struct world *world, const struct launch *launch, uint32_
 
 static int epoch_has_moved(const struct launch *launch)
 {
-	return !launch->never_goes && (launch->work->epoch[0] != launch->calm[0] ||
-				       launch->work->epoch[1] != launch->calm[1]);
+	const uint32_t *now = launch->work->epoch;
+
+	return (launch->covers & 1 && now[0] != launch->calm[0]) ||
+	       (launch->covers & 2 && now[1] != launch->calm[1]);
 }
 
 static int is_disarmed(const struct launch *launch)
@@ -172,6 +175,15 @@ static void model_claim(struct world *world, struct launch *launch, uint32_t uni
 		model_leave(world, launch, unit);
 	expect(world, launch->report == (launch->gave_up ? launch->number : 0),
 	       "a report is not about what was given up");
+}
+
+static int is_complete(const struct work *work)
+{
+	for (uint32_t i = 0; i < work->nr_blocks; i++) {
+		if (!work->nr_ran[i])
+			return 0;
+	}
+	return 1;
 }
 
 static int is_gate(const struct work *work)
@@ -282,10 +294,14 @@ static void grid_over(void *user, const struct sim_grid *grid)
 	check_clusters(world, launch);
 	world->counts->nr_reports += launch->report != 0;
 	launch->is_over = 1;
-	launch->work->nr_live_going -= !launch->never_goes;
+	launch->work->nr_live_going -= launch->covers != 0;
 	launch->work->stays_armed &= launch->work->nr_live_going > 0;
 	launch->lane->nr_over++;
 	launch->work->nr_live--;
+	launch->work->is_ended |= !is_gate(launch->work) && !launch->report;
+	/* What lithos takes for the end of a work is one. */
+	if (launch->work->is_ended && !launch->work->nr_live)
+		expect(world, is_complete(launch->work), "a work has ended, and blocks never ran");
 	memset(&launch->slot, 0xa5, sizeof(launch->slot));
 }
 
@@ -336,57 +352,49 @@ static void fill_slot(struct launch *launch)
 {
 	static const uint32_t calm_epoch;
 	const struct work *work = launch->work;
-	uintptr_t epoch[2] = {(uintptr_t)&work->epoch[0], (uintptr_t)&work->epoch[1]};
 
-	if (launch->never_goes)
-		epoch[0] = epoch[1] = (uintptr_t)&calm_epoch;
 	launch->slot = (struct prelude_slot){
 		.lo = launch->lo,
 		.count = launch->count,
 		.entry = work->spec.entry,
 		.state = (uintptr_t)work->word,
-		.flag = {epoch[0], epoch[1]},
-		.calm = {launch->never_goes ? 0 : launch->calm[0],
-			 launch->never_goes ? 0 : launch->calm[1]},
 		.first = work->first,
 		.run = launch->number,
 		.report = (uintptr_t)&launch->report,
 	};
+	for (uint32_t i = 0; i < 2; i++) {
+		int is_covered = (int)(launch->covers >> i & 1);
+		launch->slot.flag[i] = (uintptr_t)(is_covered ? &work->epoch[i] : &calm_epoch);
+		launch->slot.calm[i] = is_covered ? launch->calm[i] : 0;
+	}
 }
 
-static void launch_work(struct world *world, struct work *work, uint32_t count, int never_goes)
+static void launch_work(struct world *world, struct work *work, uint32_t count, uint32_t covers)
 {
 	struct launch *launch = &world->launch[world->nr_launches++];
 
-	launch->never_goes = never_goes;
+	launch->covers = covers;
 	memcpy(launch->calm, work->epoch, sizeof(launch->calm));
 	launch->work = work;
-	launch->lane = &work->lane[next_random(world, 2)];
+	launch->lane = &work->lane[next_random(world, 3)];
 	launch->place = launch->lane->nr_submitted++;
 	launch->number = work->number;
 	launch->lo = work->next_lo;
 	launch->count = count;
 	fill_slot(launch);
 	world->counts->nr_joined += work->nr_live > 0;
+	world->counts->nr_grown += work->nr_live == 1 && covers;
+	world->counts->nr_rescued += work->nr_live == 2;
 	world->counts->nr_launches++;
 	work->nr_live++;
-	work->stays_armed |= !never_goes && work->nr_live_going;
-	work->nr_live_going += !never_goes;
+	work->stays_armed |= covers && work->nr_live_going;
+	work->nr_live_going += covers != 0;
 	work->number += 2;
 	work->next_lo += count;
 	submit(world, launch);
 }
 
 /* --- works ----------------------------------------------------------------------------------- */
-
-static int is_complete(const struct work *work)
-{
-	for (uint32_t i = 0; i < work->nr_blocks; i++) {
-		if (!work->nr_ran[i])
-			return 0;
-	}
-	return 1;
-}
 
 static void random_shape(struct world *world, struct qmd_spec *spec)
 {
@@ -426,6 +434,7 @@ static void work_begin(struct world *world, struct work *work)
 	work->nr_blocks = work->spec.grid[0] * work->spec.grid[1] * work->spec.grid[2];
 	work->cost_ns = 100 + next_random(world, 20000);
 	work->first = work->number;
+	work->is_ended = 0;
 	work->next_lo = 0;
 	memset(work->owner, 0, sizeof(work->owner));
 	memset(work->given_up, 0, sizeof(work->given_up));
@@ -448,7 +457,7 @@ static int world_open(struct world *world)
 		struct work *work = &world->work[i];
 
 		group = next_random(world, 4) ? NULL : device_group_new(world->device);
-		for (int j = 0; j < 2; j++)
+		for (int j = 0; j < 3; j++)
 			work->lane[j].queue = group ? device_queue_new_in(world->device, group, -j)
 						    : device_queue_new(world->device, -j);
 		work->number = 2 + 2 * next_random(world, 1000);
@@ -530,30 +539,55 @@ static void pass_time(struct world *world)
 		expect(world, !device_check(world->device), "an invariant is broken");
 }
 
+/* One that may be told and has been disarmed. */
 static int live_is_disarmed(const struct world *world, const struct work *work)
 {
 	for (unsigned int i = 0; i < world->nr_launches; i++) {
 		const struct launch *launch = &world->launch[i];
 
-		if (launch->work == work && !launch->is_over && is_disarmed(launch))
+		if (launch->work == work && !launch->is_over && launch->covers &&
+		    is_disarmed(launch))
 			return 1;
 	}
 	return 0;
 }
 
+/*
+ * Who tells a further launch of a claim: any owners, the first one; any of others while none that may be
+ * told was disarmed, the second; nobody, a third beside one that may be told. -1: no launch now.
+ */
+static int random_covers(struct world *world, const struct work *work)
+{
+	static const int covers[] = {0, 1, 2, 3, 3, 3};
+	int owners = covers[next_random(world, 6)];
+
+	switch (work->nr_live) {
+	case 0:
+		return owners;
+	case 1:
+		return live_is_disarmed(world, work) ? 0 : owners;
+	case 2:
+		return work->nr_live_going < 2 ? 0 : -1;
+	default:
+		return -1;
+	}
+}
+
 static void random_launch(struct world *world, struct work *work)
 {
 	uint32_t left = work->nr_blocks - work->next_lo;
+	int covers;
 
 	if (world->nr_launches + MAX_WORKS >= MAX_LAUNCHES)
 		return;
-	if (is_gate(work) && left)
-		launch_work(world, work, 1 + next_random(world, left), 0);
-	/* The rule is for a kernel and its helper, no more. */
-	if (!is_gate(work) && work->nr_live < 2)
-		launch_work(world, work, 0,
-			    work->nr_live &&
-				    (live_is_disarmed(world, work) || next_random(world, 2)));
+	if (is_gate(work)) {
+		if (left)
+			launch_work(world, work, 1 + next_random(world, left), 3);
+		return;
+	}
+	covers = random_covers(world, work);
+	if (covers >= 0)
+		launch_work(world, work, 0, (uint32_t)covers);
 }
 
 static void disarm(struct world *world, struct work *work)
@@ -604,7 +638,7 @@ static void finish(struct world *world, struct work *work)
 
 	wait_for(world, work);
 	if (!is_complete(work)) {
-		launch_work(world, work, work->nr_blocks - work->next_lo, 0);
+		launch_work(world, work, work->nr_blocks - work->next_lo, 3);
 		wait_for(world, work);
 		expect(world, !last->report, "a launch reports that was not told to go");
 	}

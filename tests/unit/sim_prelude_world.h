@@ -4,7 +4,8 @@
  * invented time, and a model that knows what each block may do.
  *
  * A work is a grid whose blocks run exactly once over all its launches: in atoms (gate), or claimed,
- * given up, disarmed, resumed under other masks and joined by a helper. Works have slots, words and
+ * given up, disarmed, resumed under other masks, and joined: by a helper that the same, other or no owners
+ * tell to go, and by a third that nobody does where one at most may be told. Works have slots, words and
  * epochs of their own; words and epochs are kept from one work to the next, as both only grow. Grids
  * of clusters go by the cluster. A slot is poisoned when its launch is over. In a remote case the
  * device hears late which blocks leave, as a server does.
@@ -36,6 +37,8 @@ struct case_counts {
 	uint64_t nr_given_up;
 	uint64_t
 		nr_joined; /* launches of a work that another launch of it was on the device with */
+	uint64_t nr_grown; /* of them, those that may be told to go */
+	uint64_t nr_rescued; /* of two others */
 	uint64_t nr_works;
 	uint64_t nr_reports; /* launches that ended with one */
 	uint64_t nr_disarmed;

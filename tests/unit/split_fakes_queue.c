@@ -45,10 +45,18 @@ enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result)
 	return PLAN_DONE;
 }
 
-int plan_help_begin(struct thread_state *t, struct op *op)
+void plan_mark(CUstream stream)
+{
+	(void)stream;
+}
+
+int plan_help_begin(struct thread_state *t, struct op *op, enum claim_help help,
+		    CUstream *ret_stream)
 {
 	(void)t;
 	(void)op;
+	(void)help;
+	(void)ret_stream;
 	return -1;
 }
 
@@ -57,11 +65,6 @@ void plan_help_end(struct thread_state *t, struct op *op, CUresult result)
 	(void)t;
 	(void)op;
 	(void)result;
-}
-
-CUstream plan_stream(void)
-{
-	return NULL;
 }
 
 int claim_any(void)

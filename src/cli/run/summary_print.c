@@ -45,6 +45,7 @@ static int is_ordinary(enum stats_counter counter)
 	case STATS_works_cut:
 	case STATS_works_committed:
 	case STATS_works_resumed:
+	case STATS_works_grown:
 	case STATS_atoms_launched:
 	case STATS_code_read:
 	case STATS_epochs_raised:

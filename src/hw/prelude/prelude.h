@@ -22,7 +22,8 @@
  *
  * Of two launches of a work that are on the device at once, one at most may be told to go, or neither
  * may be disarmed: the later launch's mark on a word replaces the earlier one's, and warps of the block
- * that come after the disarming would decide anew.
+ * that come after the disarming would decide anew. Of three, one at most may be told to go: between
+ * two that give a block up, a third's swaps may both fail, for one warp and not for the next.
  *
  * Costs (measured on H100, shared/facts): a block that leaves takes 0.6 ns of the grid; the gate
  * adds 0.1 % to blocks of 50 us, 0.5 % at 10 us, 2.5 % at 2 us; the claim 0.2, 1.2 and 6 %.

@@ -44,6 +44,7 @@
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/memory/account.h"
+#include "shim/split/arena.h"
 #include "shim/split/epoch.h"
 #include "shim/thread.h"
 #include "shim/track/execs.h"
@@ -174,10 +175,10 @@ void activity_collected(uint64_t nr_outstanding)
 	activity.nr_outstanding = nr_outstanding;
 }
 
-/* A borrowed launch that an owner's return slowed down would teach the wrong time. */
+/* A borrowed launch that an owner's return slowed down, or a helper made faster, teaches the wrong time. */
 static int teaches(const struct launch_note *note, uint64_t end_ns)
 {
-	return note->slot &&
+	return note->slot && !(note->run && arena_run_was_joined(note->run - 1u)) &&
 	       !(note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns));
 }
 

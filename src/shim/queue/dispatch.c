@@ -12,7 +12,8 @@
  * each driver call; the operation stays in its lanes until the call returned.
  *
  * A launch may be made in atoms, or claimed (shim/split/): then its operation stays where it is until the
- * last atom was made, or the work is complete or committed. Works are looked at between two operations.
+ * last atom was made, or the work is complete or committed. Works are looked at between two operations, and
+ * get helpers then: when they stand still, or when TPCs became free.
  *
  * With the option `hold=always` launches are held for a random time up to 100 us, half of them for none:
  * for tests of order.
@@ -258,16 +259,17 @@ static int submit_locked(struct op *op)
 
 /* --- works ------------------------------------------------------------------------------------------- */
 
-static void help_locked(struct op *op)
+/* A program learns of a rescue that failed; a work that does not grow is none of its business. */
+static void help_locked(struct op *op, enum claim_help help)
 {
 	CUresult result;
 
 	(void)pthread_mutex_unlock(&queue.lock);
 	result = context_enter(op);
 	if (result == CUDA_SUCCESS)
-		result = launch_help(op);
+		result = launch_help(op, help);
 	(void)pthread_mutex_lock(&queue.lock);
-	if (result != CUDA_SUCCESS)
+	if (result != CUDA_SUCCESS && help == HELP_RESCUE)
 		note_error_locked(op->ctx, result);
 }
 
@@ -284,7 +286,10 @@ static int work_happened_locked(enum work_event event, struct op *op)
 		op->held_ns = clock_now_ns();
 		return 1;
 	case WORK_STUCK:
-		help_locked(op);
+		help_locked(op, HELP_RESCUE);
+		return 0;
+	case WORK_GROWS:
+		help_locked(op, HELP_GROW);
 		return 0;
 	case WORK_NOTHING:
 	default:

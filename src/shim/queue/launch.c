@@ -189,6 +189,7 @@ static CUresult launch_part(const struct launch *whole, const struct split_edit 
 	struct launch part = *whole;
 	CUresult result;
 
+	plan_mark(part.config.hStream);
 	if (part.kind != LAUNCH_COOPERATIVE && part_permit(&part.config, edit, room))
 		part.kind = LAUNCH_EX;
 	result = launch_now(&part);
@@ -210,16 +211,15 @@ static CUresult submit_kernel(struct op *op)
 	return result;
 }
 
-CUresult launch_help(struct op *op)
+CUresult launch_help(struct op *op, enum claim_help help)
 {
 	struct thread_state *t = launch_begins();
 	struct launch launch = *(const struct launch *)op->payload;
 	CUresult result;
 
-	if (plan_help_begin(t, op))
+	if (plan_help_begin(t, op, help, &launch.config.hStream))
 		return CUDA_SUCCESS;
-	launch.config.hStream = plan_stream();
-	result = launch_now(&launch);
+	result = launch_part(&launch, t->split);
 	plan_help_end(t, op, result);
 	return result;
 }

@@ -4,6 +4,7 @@
 #define LITHOS_SHIM_QUEUE_LAUNCH_H
 
 #include "shim/cuda_api.h"
+#include "shim/split/claim.h"
 
 #define CALL(...)
 #define TYPED(name) extern __typeof__(name) queued_##name;
@@ -18,8 +19,8 @@ struct tpcset;
 /* Fills in what is known of a graph; `mask` is where its set is kept for the request. */
 void launch_describe_graph(CUgraphExec handle, struct share_request *request, struct tpcset *mask);
 
-/* A second launch of the kernel of an operation, in the stream of plan_stream(). */
-CUresult launch_help(struct op *op);
+/* Another launch of the claimed kernel of an operation, beside what is there of it. */
+CUresult launch_help(struct op *op, enum claim_help help);
 
 /* Graphs may contain events from here on: a held graph launch would have to stand in their lanes. */
 void launch_graphs_have_events(void);

@@ -172,6 +172,7 @@ uint32_t arena_take_run(void)
 			continue;
 		arena.next_run = (run + 1) % ARENA_RUNS;
 		atomic_store_explicit(&arena.report[run], 0, memory_order_relaxed);
+		atomic_store_explicit(&arena.is_joined[run], 0, memory_order_relaxed);
 		atomic_store_explicit(&arena.run_state[run], RUN_TAKEN, memory_order_relaxed);
 		return run;
 	}
@@ -204,6 +205,18 @@ void arena_run_ended(uint32_t run)
 						     memory_order_acq_rel, memory_order_acquire) &&
 	    expected == RUN_FORGET)
 		arena_give_run(run);
+}
+
+void arena_join_run(uint32_t run)
+{
+	atomic_store_explicit(&arena.is_joined[run], 1, memory_order_relaxed);
+}
+
+/* The dispatcher may have given the run back already, but takes it again after all others only. */
+int arena_run_was_joined(uint32_t run)
+{
+	return run < ARENA_RUNS &&
+	       atomic_load_explicit(&arena.is_joined[run], memory_order_relaxed);
 }
 
 uint64_t arena_fill_slot(uint32_t run, const struct prelude_slot *slot)

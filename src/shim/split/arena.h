@@ -57,6 +57,7 @@ struct arena {
 	CUdeviceptr words; /* [nr_words] */
 	uint32_t nr_words;
 	_Atomic uint32_t run_state[ARENA_RUNS]; /* enum run_state */
+	_Atomic uint8_t is_joined[ARENA_RUNS];  /* a helper took blocks of it */
 	uint32_t next_run;
 	uint32_t next_word;
 	uint32_t number; /* of the latest claimed launch */
@@ -98,6 +99,12 @@ void arena_forget_run(uint32_t run);
 
 /* The record of a run was read, or never will be. Tracker, under the contexts' lock. */
 void arena_run_ended(uint32_t run);
+
+/* Another launch does a part of it from here on. Dispatcher. */
+void arena_join_run(uint32_t run);
+
+/* 1 when the time that its launch took says nothing of its kernel. Tracker, when the record is read. */
+int arena_run_was_joined(uint32_t run);
 
 /*
  * Writes a run's slot; the GPU may read it once its launch's descriptor is uploaded. Address of the

@@ -2,15 +2,30 @@
 /*
  * The life of a claimed launch.
  *
- * A work has up to two launches on the GPU at a time, its own and a helper. It is complete when all of
- * them have ended and one ended without a report: that one met every block, and each block was run by it
- * or had been claimed by the other. If all reported, blocks are left, and the operation goes again.
+ * A work has a launch in the program's stream and up to two helpers in streams of ours. It is complete when
+ * all of them have ended and one ended without a report: that one met every block, and each block was run by
+ * it or had been claimed by another. If all reported, blocks are left, and the operation goes again.
+ *
+ * Growth. TPCs become free while a kernel runs on few: a helper joins in there, told by their owners alone.
+ * So when an owner of the first launch's TPCs comes back, the helper goes on with what is left, and the other
+ * way round. Worth it when a quarter of a millisecond is gained, which is more than is lost because a work
+ * with a helper is not committed. Example: 20 TPCs, 10 ms left, 46 become free: ends in 3 ms.
+ *
+ * Order. A helper's stream waits for an event that was recorded in the program's stream right before the
+ * first launch: it begins when that could. What follows the kernel in its stream is held until the work
+ * is complete, or committed, which it is only while its one launch is that in the program's stream.
+ *
+ * How many. Words bear one launch at a time that gives blocks up beside others that do not, or two alone
+ * (hw/prelude/prelude.h): of a third one a block could be torn. So a work whose launches may both be told is
+ * not disarmed while one is left, and not rescued before one has ended. Such a second launch is made only of
+ * kernels that were cut before and ended by themselves.
  *
  * Commit. When little is left of it and something waits behind it, the work is disarmed: launches up to
  * the latest number are not told any more. Only if no owner had raised its epoch by the time that this
  * took effect (epoch.h) may the next operation go; else the record decides.
  *
- * A work of one wave is committed as soon as it is known to have begun: from then on it cannot be cut.
+ * A work of one wave is committed as soon as it is known to have begun: from then on it cannot be cut. None is
+ * before what is in front of it has ended, of which copies have no records: the event of *Order* tells.
  *
  * Extents of words are taken in turn around the arena; works end in almost the same order, so the place
  * after the newest extent is free unless the arena is full.
@@ -19,8 +34,12 @@
  * successors may have run on half of its results: it is said once, as an error of the neighbour.
  *
  * What it does badly: with thousands of short claimed launches at once it would run out of works; those
- * are launched whole. Tested by tests/integration/split.bats, and with every launch cut by
- * tests/torture/order.
+ * are launched whole. A work stands still for ever when it grew, owners of both its launches came back, and
+ * blocks of both wait for blocks that were left: a kernel that the code reader took for free of waiting, and
+ * that ended all the same when it was cut before.
+ *
+ * Tested by tests/integration/split.bats, with every launch cut by tests/torture/order, and what is asked of
+ * the words by tests/unit/sim_prelude_random.c and sim_prelude_race.c.
  */
 #include "shim/split/claim.h"
 
@@ -30,8 +49,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "shim/link/link.h"
+#include "shim/link/share.h"
 #include "shim/queue/ops.h"
 #include "shim/split/arena.h"
+#include "shim/tenant.h"
 #include "shim/thread.h"
 
 #define COMMIT_LEAD_NS  250000u /* so early before its end a work is committed */
@@ -41,34 +63,61 @@
 #define HEADER_WORDS    (PRELUDE_HEADER_BYTES / 4)
 #define OWN_EPOCH_AT    ((size_t)64)  /* raised by the option `split=preempt` alone */
 #define HELPER_EPOCH_AT ((size_t)128) /* a word that nobody raises */
-#define MAX_RUNS        2u
+#define MAX_RUNS        3u
+#define GROW_GAIN_NS    250000u /* a helper must gain so much */
+#define GROW_MIN_TPCS   4u      /* and have so many TPCs, and a quarter of what is there */
+#define PASS_POLL_NS    200000u
+#define GROW_PAUSE_NS   1000000u /* after one that could not be launched */
 #define CUT_AT_ONCE_NS  1000u
 #define CUT_QUIET_NS    5000ull
 
-struct work {
-	struct op *op; /* gone once the work is committed */
+/* A launch of a work that has not been seen to end. */
+struct part {
+	uint32_t run;
+	uint32_t number;
+	uint8_t is_helper; /* in a stream of ours */
+	uint8_t is_rescue;
+	uint8_t is_armed; /* may be told to go */
 	struct epoch_coverage coverage;
+	struct tpcset tpcs; /* where it runs */
+};
+
+struct work {
+	struct op *op;                    /* gone once the work is committed */
+	struct epoch_coverage coverage;   /* of the launch that is being made */
 	uint32_t extent_at, extent_words; /* of the arena's words, header included */
 	uint32_t first;                   /* number of the first launch */
 	uint32_t last;                    /* of the latest */
-	uint32_t nr_runs;
-	uint32_t run[MAX_RUNS];
-	uint32_t number[MAX_RUNS];
-	uint64_t launched_ns;  /* the latest launch that is no helper */
+	uint32_t nr_parts;
+	struct part part[MAX_RUNS];
+	uint64_t
+		launched_ns; /* the latest launch that is no helper, or when it was last found waiting */
 	uint64_t told_ns;      /* when it was first seen to be told; 0 = not */
-	uint64_t helped_ns;    /* when it last got a helper */
+	uint64_t helped_ns;    /* when it was last rescued, or seen not to have begun */
+	uint64_t grow_ns;      /* it does not grow before */
 	uint64_t predicted_ns; /* of the latest launch */
 	uint8_t is_used;
 	uint8_t is_complete; /* a launch ended without a report */
 	uint8_t is_committed;
-	uint8_t cannot_commit;
-	uint8_t is_cut; /* waits to be resumed */
+	uint8_t cannot_commit; /* disarming was tried, or two that may be told met; it does not grow */
+	uint8_t is_marked;     /* what is in front of the first launch has an event */
+	uint8_t has_passed;    /* that event */
+	uint8_t is_waiting;    /* was found not to have begun */
+	uint8_t is_cut;        /* waits to be resumed */
 	uint8_t is_one_wave;
+	uint8_t was_cut; /* its kernel, in an earlier work */
 	uint8_t nr_cuts;
+};
+
+/* For the works of one place, one after the other; made when first needed, in the arena's context. */
+struct place {
+	CUevent front; /* in the program's stream, in front of the first launch */
+	CUstream stream[NR_HELPS];
 };
 
 static struct {
 	struct work work[CLAIM_MAX_WORKS];
+	struct place place[CLAIM_MAX_WORKS];
 	_Atomic uint32_t nr_works;
 	uint64_t cut_every_ns; /* option `split=preempt` */
 	uint64_t cut_due_ns;   /* next time */
@@ -187,7 +236,7 @@ static uint32_t number_take(void)
 }
 
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 int is_one_wave, struct split_edit *ret_edit)
+			 uint32_t known, struct split_edit *ret_edit)
 {
 	struct work *work = work_place();
 	uint32_t run, number, at, nr;
@@ -204,7 +253,8 @@ struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, u
 	if (run == ARENA_RUNS)
 		return NULL;
 	*work = (struct work){.is_used = 1,
-			      .is_one_wave = is_one_wave != 0,
+			      .is_one_wave = (known & CLAIM_ONE_WAVE) != 0,
+			      .was_cut = (known & CLAIM_CUT_BEFORE) != 0,
 			      .op = op,
 			      .coverage = *coverage,
 			      .extent_at = at,
@@ -243,23 +293,46 @@ int claim_resume(struct work *work, const struct epoch_coverage *coverage,
 	return edit_make_part(work, ret_edit);
 }
 
-int claim_help(struct work *work, struct split_edit *ret_edit)
-{
-	if (work->nr_runs != 1 || edit_make_part(work, ret_edit))
-		return -EAGAIN;
-	for (uint32_t i = 0; i < EPOCH_COVERS; i++) {
-		ret_edit->slot.flag[i] = arena.epoch + HELPER_EPOCH_AT;
-		ret_edit->slot.calm[i] = 0;
-	}
-	ret_edit->within = NULL;
-	ret_edit->is_everywhere = 1;
-	return 0;
-}
-
 void claim_abandon(struct work *work)
 {
 	work->is_used = 0;
 	(void)atomic_fetch_sub_explicit(&claims.nr_works, 1, memory_order_relaxed);
+}
+
+/* Its one launch is that in the program's stream, behind which its end is known. */
+static int is_alone(const struct work *work)
+{
+	return work->nr_parts == 1 && !work->part[0].is_helper;
+}
+
+static uint32_t nr_armed(const struct work *work)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < work->nr_parts; i++)
+		nr += work->part[i].is_armed;
+	return nr;
+}
+
+static void part_add(struct work *work, const struct split_edit *edit)
+{
+	struct part *part = &work->part[work->nr_parts++];
+
+	*part = (struct part){.run = edit->run,
+			      .number = edit->slot.run,
+			      .is_helper = edit->is_helper,
+			      .is_rescue = edit->is_everywhere,
+			      .tpcs = edit->tpcs};
+	if (!edit->is_everywhere) {
+		part->coverage = work->coverage;
+		part->is_armed = part->coverage.nr || claims.cut_every_ns;
+	}
+}
+
+static void join_all(const struct work *work)
+{
+	for (uint32_t i = 0; i < work->nr_parts; i++)
+		arena_join_run(work->part[i].run);
 }
 
 void claim_launched(struct work *work, const struct split_edit *edit, uint64_t now_ns,
@@ -269,12 +342,12 @@ void claim_launched(struct work *work, const struct split_edit *edit, uint64_t n
 		arena_give_run(edit->run);
 		return;
 	}
-	work->run[work->nr_runs] = edit->run;
-	work->number[work->nr_runs] = edit->slot.run;
-	work->nr_runs++;
+	part_add(work, edit);
 	work->is_cut = 0;
-	if (edit->is_everywhere) {
-		work->helped_ns = now_ns;
+	if (edit->is_helper) {
+		join_all(work);
+		work->helped_ns = edit->is_everywhere ? now_ns : work->helped_ns;
+		work->cannot_commit |= nr_armed(work) > 1;
 		return;
 	}
 	work->launched_ns = now_ns;
@@ -285,33 +358,214 @@ void claim_launched(struct work *work, const struct split_edit *edit, uint64_t n
 
 uint64_t claim_left_ns(const struct work *work)
 {
-	uint64_t ran = work->told_ns ? work->told_ns - work->launched_ns : 0;
+	int has_run = work->told_ns && time_before(work->launched_ns, work->told_ns);
+	uint64_t ran = has_run ? work->told_ns - work->launched_ns : 0;
 	uint64_t least = work->predicted_ns / 8;
 
 	return ran + least < work->predicted_ns ? work->predicted_ns - ran : least;
 }
 
+/* --- helpers ----------------------------------------------------------------------------------------- */
+
+static struct place *place_of(const struct work *work)
+{
+	return &claims.place[work - claims.work];
+}
+
+void claim_mark(struct work *work, CUstream stream)
+{
+	CUevent *front = &place_of(work)->front;
+
+	if (!*front && tenant.ops.event_create(front, CU_EVENT_DISABLE_TIMING))
+		*front = NULL;
+	work->is_marked = *front && !tenant.ops.event_record(*front, stream);
+}
+
+/* Owners before borrowers, as for the program's own streams; but a rescue goes where it is waited for. */
+static int stream_make(enum claim_help help, CUstream *ret_stream)
+{
+	int least = 0, priority = 0;
+
+	if (help == HELP_GROW)
+		priority = share_stream_priority(0);
+	else if (tenant.ops.priority_range(&least, &priority))
+		return -EIO;
+	if (tenant.ops.stream_create_with_priority(ret_stream, CU_STREAM_NON_BLOCKING, priority)) {
+		*ret_stream = NULL;
+		return -EIO;
+	}
+	return 0;
+}
+
+/* The stream for a helper, with all that its kernel depends on in front of it. */
+static int stream_ready(const struct work *work, enum claim_help help, CUstream *ret_stream)
+{
+	struct place *place = place_of(work);
+	CUstream *stream = &place->stream[help];
+
+	if (!work->is_marked || (!*stream && stream_make(help, stream)) ||
+	    tenant.ops.stream_wait_event(*stream, place->front, 0))
+		return -EIO;
+	*ret_stream = *stream;
+	return 0;
+}
+
+/* See the theory: of two that may be told, none is rescued; and no work has two such helpers. */
+static int may_rescue(const struct work *work)
+{
+	for (uint32_t i = 0; i < work->nr_parts; i++) {
+		const struct part *part = &work->part[i];
+		if (part->is_rescue)
+			return 0;
+	}
+	return work->is_marked && work->nr_parts < MAX_RUNS && nr_armed(work) < 2;
+}
+
+static int rescue_make(struct work *work, struct split_edit *ret_edit)
+{
+	if (!may_rescue(work) || edit_make_part(work, ret_edit))
+		return -EAGAIN;
+	for (uint32_t i = 0; i < EPOCH_COVERS; i++) {
+		ret_edit->slot.flag[i] = arena.epoch + HELPER_EPOCH_AT;
+		ret_edit->slot.calm[i] = 0;
+	}
+	ret_edit->within = NULL;
+	ret_edit->is_everywhere = 1;
+	return 0;
+}
+
+uint64_t claim_gain_ns(uint64_t left_ns, const struct tpcset *has, const struct tpcset *more)
+{
+	uint64_t nr = tpcset_count(has), nr_more = tpcset_count(more), gain;
+
+	if (nr_more < GROW_MIN_TPCS || nr_more * 4 < nr)
+		return 0;
+	gain = left_ns / (nr + nr_more) * nr_more;
+	return gain >= GROW_GAIN_NS ? gain : 0;
+}
+
+/* At least: it may have begun later than it was launched. */
+static uint64_t left_ns(const struct work *work, uint64_t now_ns)
+{
+	uint64_t ran = time_before(work->launched_ns, now_ns) ? now_ns - work->launched_ns : 0;
+
+	return ran < work->predicted_ns ? work->predicted_ns - ran : 0;
+}
+
+/*
+ * TPCs that may be used now and that the work's launch does not have: for a second launch that may be
+ * told, only of kernels that are known to end when they are cut.
+ */
+static struct tpcset more_tpcs(const struct work *work)
+{
+	struct share_view scratch, *view = view_of(thread_self(), &scratch);
+	struct tpcset usable = tpcset_or(view->lend.own, view_lendable(view, clock_now_ns()));
+	struct tpcset untold = tpcset_or(view->lend.own, view->lend.unowned);
+
+	if (nr_armed(work) && !work->was_cut)
+		usable = tpcset_and(usable, untold);
+	return tpcset_andnot(usable, work->part[0].tpcs);
+}
+
+static uint64_t growth_ns(const struct work *work, uint64_t now_ns, const struct tpcset *more)
+{
+	return claim_gain_ns(left_ns(work, now_ns), &work->part[0].tpcs, more);
+}
+
+/* What is asked of the work comes first: most have nothing to gain. */
+static int may_grow(const struct work *work, uint64_t now_ns)
+{
+	struct tpcset more;
+
+	if (!is_alone(work) || work->is_complete || work->is_one_wave || work->cannot_commit ||
+	    !work->is_marked || claims.cut_every_ns || !share_is_on() ||
+	    time_before(now_ns, work->grow_ns) || left_ns(work, now_ns) < GROW_GAIN_NS)
+		return 0;
+	more = more_tpcs(work);
+	return growth_ns(work, now_ns, &more) != 0;
+}
+
+/*
+ * The first launch's charge, if it has one, covers the time until both have ended. 0 would stand for an
+ * unknown time.
+ */
+static uint64_t grow_charge_ns(const struct work *work, uint64_t left, uint64_t gain)
+{
+	struct tpcset own = share_own(thread_self());
+	struct tpcset charged = tpcset_andnot(work->part[0].tpcs, own);
+
+	return tpcset_is_empty(&charged) ? left - gain : 1;
+}
+
+static int grow_make(struct work *work, struct split_edit *ret_edit)
+{
+	uint64_t now = clock_now_ns();
+	struct tpcset more = more_tpcs(work);
+	uint64_t gain = growth_ns(work, now, &more);
+	struct epoch_coverage coverage;
+	int err;
+
+	if (!gain)
+		return -EAGAIN;
+	err = epoch_cover_lendable(thread_self(), &more, &coverage);
+	if (err)
+		return err;
+	coverage.tpcs = tpcset_and(coverage.tpcs, more);
+	work->coverage = coverage;
+	err = edit_make_part(work, ret_edit);
+	if (!err)
+		ret_edit->charge_ns = grow_charge_ns(work, left_ns(work, now), gain);
+	return err;
+}
+
+int claim_help(struct work *work, enum claim_help help, struct split_edit *ret_edit,
+	       CUstream *ret_stream)
+{
+	int err = stream_ready(work, help, ret_stream);
+
+	/* Whatever comes of it. */
+	work->grow_ns = clock_now_ns() + GROW_PAUSE_NS;
+	if (err)
+		return err;
+	err = help == HELP_GROW ? grow_make(work, ret_edit) : rescue_make(work, ret_edit);
+	ret_edit->is_helper = 1;
+	return err;
+}
+
 /* --- looking at works ------------------------------------------------------------------------------------ */
 
-/* Takes in the runs whose records were read. */
-static void runs_collect(struct work *work)
+static int parts_are_calm(const struct work *work)
 {
-	for (uint32_t i = 0; i < work->nr_runs;) {
-		uint32_t run = work->run[i];
+	for (uint32_t i = 0; i < work->nr_parts; i++) {
+		if (!epoch_is_calm(&work->part[i].coverage))
+			return 0;
+	}
+	return 1;
+}
+
+/* Takes in the runs whose records were read. */
+static void parts_collect(struct work *work)
+{
+	uint32_t before = work->nr_parts;
+
+	for (uint32_t i = 0; i < work->nr_parts;) {
+		const struct part *part = &work->part[i];
 		/* acquire: pairs with the release in arena_run_ended() */
-		if (atomic_load_explicit(&arena.run_state[run], memory_order_acquire) !=
+		if (atomic_load_explicit(&arena.run_state[part->run], memory_order_acquire) !=
 		    RUN_ENDED) {
 			i++;
 			continue;
 		}
-		if (atomic_load_explicit(&arena.report[run], memory_order_acquire) !=
-		    work->number[i])
+		if (atomic_load_explicit(&arena.report[part->run], memory_order_acquire) !=
+		    part->number)
 			work->is_complete = 1;
-		arena_give_run(run);
-		work->nr_runs--;
-		work->run[i] = work->run[work->nr_runs];
-		work->number[i] = work->number[work->nr_runs];
+		arena_give_run(part->run);
+		work->part[i] = work->part[--work->nr_parts];
 	}
+	/* Only the one that has gone was told. */
+	if (work->nr_parts && work->nr_parts < before && !claims.cut_every_ns &&
+	    parts_are_calm(work))
+		work->told_ns = 0;
 }
 
 static enum work_event work_ended(struct work *work)
@@ -344,7 +598,7 @@ static void look_again_at(uint64_t *next_ns, uint64_t at_ns)
 
 static int is_told(struct work *work, uint64_t now_ns)
 {
-	if (!work->told_ns && !epoch_is_calm(&work->coverage))
+	if (!work->told_ns && !parts_are_calm(work))
 		work->told_ns = now_ns;
 	return work->told_ns != 0;
 }
@@ -370,7 +624,7 @@ static void force_cut(struct work *work, uint64_t now_ns, uint64_t *next_ns)
 	claims.own_epoch++;
 	(void)arena_write(arena.epoch + OWN_EPOCH_AT, claims.own_epoch);
 	for (uint32_t i = 0; i < CLAIM_MAX_WORKS; i++) {
-		if (claims.work[i].is_used && claims.work[i].nr_runs)
+		if (claims.work[i].is_used && claims.work[i].nr_parts)
 			claims.work[i].told_ns = now_ns;
 	}
 }
@@ -379,42 +633,67 @@ static void force_cut(struct work *work, uint64_t now_ns, uint64_t *next_ns)
 static int commit(struct work *work)
 {
 	work->cannot_commit = 1;
-	if (!epoch_is_calm(&work->coverage) ||
-	    arena_write(header_of(work) + sizeof(uint32_t), work->last))
+	if (!parts_are_calm(work) || arena_write(header_of(work) + sizeof(uint32_t), work->last))
 		return 0;
-	if (!epoch_is_calm(&work->coverage))
+	if (!parts_are_calm(work))
 		return 0;
 	work->is_committed = 1;
 	thread_count(STATS_works_committed);
 	return 1;
 }
 
-/* Everything in front of it has ended, so all its blocks run or are about to. */
+/*
+ * 1 once what is in front of the first launch has ended: copies and host functions have no records. A work
+ * that is found waiting has all its time before it.
+ */
+static int has_passed(struct work *work, uint64_t now_ns, uint64_t *next_ns)
+{
+	if (work->has_passed || !work->is_marked)
+		return 1;
+	work->has_passed = tenant.ops.event_query(place_of(work)->front) == CUDA_SUCCESS;
+	work->is_waiting = !work->has_passed;
+	if (work->is_waiting) {
+		work->launched_ns = now_ns;
+		look_again_at(next_ns, now_ns + PASS_POLL_NS);
+	}
+	return work->has_passed;
+}
+
+/* With nothing in front of it, all its blocks run or are about to. */
 static int has_begun(const struct work *work, const struct work_look *look)
 {
 	return work->is_one_wave && look->nr_outstanding == 1;
 }
 
-static int may_commit(const struct work *work, const struct work_look *look, uint64_t *next_ns)
+static int may_commit(struct work *work, const struct work_look *look, uint64_t *next_ns)
 {
-	uint64_t due = look->now_ns + look->remaining_ns - COMMIT_LEAD_NS;
+	uint64_t left = left_ns(work, look->now_ns);
+	uint64_t remaining = look->remaining_ns > left ? look->remaining_ns : left;
+	int is_due = remaining <= COMMIT_LEAD_NS || has_begun(work, look);
 
-	if (work->cannot_commit || work->told_ns || claims.cut_every_ns || !look->is_awaited)
+	if (work->cannot_commit || work->told_ns || claims.cut_every_ns || !look->is_awaited ||
+	    !is_alone(work))
 		return 0;
-	if (look->remaining_ns <= COMMIT_LEAD_NS || has_begun(work, look))
-		return 1;
-	look_again_at(next_ns, due);
+	if (is_due || work->is_waiting)
+		return has_passed(work, look->now_ns, next_ns) && is_due;
+	look_again_at(next_ns, look->now_ns + remaining - COMMIT_LEAD_NS);
 	return 0;
 }
 
-static int is_stuck(const struct work *work, uint64_t now_ns)
+/* What has not begun, behind a long copy for example, is not stuck: the time starts again. */
+static int is_stuck(struct work *work, uint64_t now_ns, uint64_t *next_ns)
 {
 	uint64_t since = work->helped_ns ? work->helped_ns : work->told_ns;
 	uint64_t limit = work->predicted_ns * HELP_FACTOR;
 
 	if (limit < HELP_AFTER_NS)
 		limit = HELP_AFTER_NS;
-	return work->told_ns && work->nr_runs == 1 && !time_before(now_ns, since + limit);
+	if (!work->told_ns || !may_rescue(work) || time_before(now_ns, since + limit))
+		return 0;
+	if (has_passed(work, now_ns, next_ns))
+		return 1;
+	work->helped_ns = now_ns;
+	return 0;
 }
 
 enum work_event claim_look(uint32_t place, const struct work_look *look, struct op **ret_op,
@@ -425,14 +704,16 @@ enum work_event claim_look(uint32_t place, const struct work_look *look, struct 
 	*ret_op = work->op;
 	if (!work->is_used || work->is_cut)
 		return WORK_NOTHING;
-	runs_collect(work);
-	if (!work->nr_runs)
+	parts_collect(work);
+	if (!work->nr_parts)
 		return work_ended(work);
 	if (work->is_committed)
 		return WORK_NOTHING;
 	force_cut(work, look->now_ns, ret_next_ns);
 	if (is_told(work, look->now_ns))
-		return is_stuck(work, look->now_ns) ? WORK_STUCK : WORK_NOTHING;
+		return is_stuck(work, look->now_ns, ret_next_ns) ? WORK_STUCK : WORK_NOTHING;
+	if (may_grow(work, look->now_ns))
+		return WORK_GROWS;
 	return may_commit(work, look, ret_next_ns) && commit(work) ? WORK_COMMITTED : WORK_NOTHING;
 }
 

@@ -3,8 +3,9 @@
  * Works: claimed launches from their first launch until every block has run.
  *
  * Glossary
- *   work      the claimed launches of one launch of the program: the first, those that resume it, and a
- *             helper
+ *   work      the claimed launches of one launch of the program: the first, those that resume it, and
+ *             helpers
+ *   helper    a launch beside another one of the work, in a stream of ours
  *   told      an owner's epoch has moved: blocks that have not begun leave
  *   commit    the work is not told any more, so what follows it in its stream may be launched
  *
@@ -16,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "shim/cuda_api.h"
 #include "shim/split/edit.h"
 #include "shim/split/epoch.h"
 
@@ -28,24 +30,52 @@ enum work_event {
 	WORK_COMMITTED, /* the operation may leave its lanes */
 	WORK_CUT,       /* blocks were left: the operation goes again */
 	WORK_STUCK,     /* told to go long ago and still there: a helper may free it */
+	WORK_GROWS,     /* TPCs became free that a helper may use */
+};
+
+enum claim_help {
+	HELP_RESCUE, /* told by nobody, on all TPCs: gives blocks room that others wait for */
+	HELP_GROW,   /* on TPCs that became free, told by their owners */
+	NR_HELPS
 };
 
 /* Works that launches on the GPU belong to. Any thread. */
 uint32_t claim_nr_works(void);
 
+/* What is known of a kernel. */
+#define CLAIM_ONE_WAVE   1u /* all its blocks begin at once */
+#define CLAIM_CUT_BEFORE 2u /* it was cut already, and what ran of it ended by itself */
+
 /*
- * A work for a launch of so many blocks, which all begin at once or not, and its first edit; NULL when
- * words, runs or works are short.
+ * A work for a launch of so many blocks (CLAIM_* in `known`), and its first edit; NULL when words, runs
+ * or works are short.
  */
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 int is_one_wave, struct split_edit *ret_edit);
+			 uint32_t known, struct split_edit *ret_edit);
 
 /* The edit that resumes a work, with new covers; -EAGAIN without a free run. */
 int claim_resume(struct work *work, const struct epoch_coverage *coverage,
 		 struct split_edit *ret_edit);
 
-/* The edit of a helper, told by nobody, anywhere; -EAGAIN without a free run or with one there already. */
-int claim_help(struct work *work, struct split_edit *ret_edit);
+/*
+ * The driver is about to be called for the first launch of a work, in this stream: notes what is in front
+ * of it there, so that no helper begins before that has ended. About a microsecond.
+ */
+void claim_mark(struct work *work, CUstream stream);
+
+/*
+ * The edit of a helper, and the stream to launch it in, which waits for what was in front of the work's
+ * first launch. -EAGAIN without a free run or free TPCs, or when there must be no helper (now); -E2BIG as
+ * epoch_cover_lendable(); -EIO. Makes a stream at the first help of a kind.
+ */
+int claim_help(struct work *work, enum claim_help help, struct split_edit *ret_edit,
+	       CUstream *ret_stream);
+
+/*
+ * What a kernel with so much time left on some TPCs would gain by more of them; 0 when that is not worth
+ * a helper.
+ */
+uint64_t claim_gain_ns(uint64_t left_ns, const struct tpcset *has, const struct tpcset *more);
 
 /* The driver's launch call with the edit came back: what was launched is under way, or was not. */
 void claim_launched(struct work *work, const struct split_edit *edit, uint64_t now_ns,

@@ -26,13 +26,15 @@ struct split_edit {
 	uint32_t run;           /* of the arena */
 	uint8_t is_part; /* blocks of the kernel have run already: never whole, not counted again */
 	uint8_t is_all;  /* runs the whole grid if nobody tells it to go: its time counts */
-	uint8_t is_everywhere;       /* on all TPCs, whoever has them */
-	uint8_t overlaps;            /* may begin before the part in front of it has ended */
-	uint8_t lets_next;           /* the part behind it may begin once its own last block has */
+	uint8_t is_helper;     /* joins a launch that is there: only `within`, or not at all */
+	uint8_t is_everywhere; /* on all TPCs, whoever has them */
+	uint8_t overlaps;      /* may begin before the part in front of it has ended */
+	uint8_t lets_next;     /* the part behind it may begin once its own last block has */
 	const struct tpcset *within; /* where it may run at most, or NULL */
 	uint64_t charge_ns;          /* predicted time of this part */
 	struct prelude_slot slot;    /* but for the entry */
 	enum edit_result result;     /* out */
+	struct tpcset tpcs;          /* out, once applied: where it runs */
 };
 
 /*

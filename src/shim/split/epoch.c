@@ -231,11 +231,14 @@ static int cover_owner(const struct lend_owner *owner, struct epoch_coverage *co
 	return peer_is_current(owner) ? 0 : -E2BIG;
 }
 
-int epoch_cover_lendable(struct thread_state *t, struct epoch_coverage *ret_coverage)
+int epoch_cover_lendable(struct thread_state *t, const struct tpcset *within,
+			 struct epoch_coverage *ret_coverage)
 {
 	struct share_view scratch, *view = view_of(t, &scratch);
 	struct tpcset lendable = view_lendable(view, clock_now_ns());
 
+	if (within)
+		lendable = tpcset_and(lendable, *within);
 	*ret_coverage = (struct epoch_coverage){
 		.tpcs = tpcset_or(view->lend.own,
 				  tpcset_and(view->lend.borrow, view->lend.unowned))};

@@ -53,10 +53,11 @@ struct epoch_coverage {
 };
 
 /*
- * Covers for all TPCs that may be lent now. 0; -EAGAIN there is no TPC to run on now; -E2BIG more
+ * Covers for all TPCs that may be lent now, and lie in `within` if that is not NULL. 0; -EAGAIN there is no TPC to run on now; -E2BIG more
  * processes than a slot has words, or one without a word. Opens owners' memory in the current context at first sight (milliseconds, once).
  */
-int epoch_cover_lendable(struct thread_state *t, struct epoch_coverage *ret_coverage);
+int epoch_cover_lendable(struct thread_state *t, const struct tpcset *within,
+			 struct epoch_coverage *ret_coverage);
 
 /* 1 when no owner has raised its epoch since. */
 int epoch_is_calm(const struct epoch_coverage *coverage);

@@ -39,6 +39,7 @@
 #define SHAPE_KNOWN       1u
 #define SHAPE_WHOLE       2u /* not to be split on as many TPCs as the top byte says */
 #define SHAPE_CLAIMED     4u /* was claimed the last time, on as many */
+#define SHAPE_CUT         8u /* was told to go, and resumed */
 #define SHAPE_WIDTH_SHIFT 24u
 #define SHAPE_WIDTH       (1u << SHAPE_WIDTH_SHIFT)
 #define US_NS             1000u
@@ -62,7 +63,8 @@ static struct {
 	_Atomic uint32_t shape[SHAPES]; /* SHAPE_KNOWN, blocks of an SM << 8, of a cluster << 16 */
 	struct split_edit edit;         /* of the dispatcher's launch */
 	struct epoch_coverage coverage;
-	int cover_err; /* of epoch_cover_lendable() */
+	int cover_err;      /* of epoch_cover_lendable() */
+	struct work *begun; /* by the launch that is being made */
 } plan;
 
 static int number_after(const char *text, const char *word, uint32_t *ret_number)
@@ -210,7 +212,10 @@ static enum code_state code_of(CUfunction func)
 	};
 	enum code_state state = code_state_of(func);
 
-	return state == CODE_STATE_SEEN ? code_read(&reader, func) : state;
+	if (state != CODE_STATE_SEEN)
+		return state;
+	thread_count(STATS_code_read);
+	return code_read(&reader, func);
 }
 
 /* Of a launch that the predictor knows to be long. */
@@ -240,13 +245,30 @@ static struct split_plan choose_forced(const struct op *op)
 	return (struct split_plan){.way = SPLIT_CLAIMED, .reason = SPLIT_FORCED, .nr_atoms = 1};
 }
 
+/*
+ * On own TPCs, and on those of nobody, there is nobody to go for. But a claimed kernel can use TPCs that
+ * become free while it runs.
+ */
+static struct split_plan choose_unasked(struct thread_state *t, const struct op *op)
+{
+	struct tpcset has = plan.coverage.tpcs, reach = share_reach(t);
+	struct tpcset more = tpcset_andnot(reach, has);
+	struct split_plan chosen;
+
+	if (!claim_gain_ns(t->asked.predicted_ns, &has, &more))
+		return whole(SPLIT_NOT_ASKED);
+	chosen = choose_learned(t, op, 1);
+	return chosen.way == SPLIT_CLAIMED && chosen.reason != SPLIT_ONE_WAVE
+		       ? chosen
+		       : whole(SPLIT_NOT_ASKED);
+}
+
 static struct split_plan choose_free(struct thread_state *t, const struct op *op)
 {
 	if (plan_is_forced())
 		return choose_forced(op);
-	/* On own TPCs, and on those of nobody, there is nobody to go for. */
 	if (!plan.cover_err && !plan.coverage.nr && !plan.is_always)
-		return whole(SPLIT_NOT_ASKED);
+		return choose_unasked(t, op);
 	return choose_learned(t, op, plan.cover_err == 0);
 }
 
@@ -326,14 +348,25 @@ static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 	return PLAN_DONE;
 }
 
+/* What claims need to know of a kernel: CLAIM_*. */
+static uint32_t known_of(const struct thread_state *t, const struct split_plan *chosen)
+{
+	uint32_t known = chosen->reason == SPLIT_ONE_WAVE ? CLAIM_ONE_WAVE : 0;
+
+	if (t->asked.func && shape_of(t->asked.slot) & SHAPE_CUT)
+		known |= CLAIM_CUT_BEFORE;
+	return known;
+}
+
 static enum plan_next first_begin(struct thread_state *t, struct op *op)
 {
 	struct split_plan chosen = choose(t, op);
 
 	if (chosen.way == SPLIT_CLAIMED) {
-		op->work = claim_begin(op, &plan.coverage, op->nr_blocks,
-				       chosen.reason == SPLIT_ONE_WAVE, &plan.edit);
+		op->work = claim_begin(op, &plan.coverage, op->nr_blocks, known_of(t, &chosen),
+				       &plan.edit);
 		t->split = op->work ? &plan.edit : NULL;
+		plan.begun = op->work;
 		if (!op->work)
 			chosen = whole(SPLIT_NO_ROOM);
 	} else if (chosen.way == SPLIT_ATOMS) {
@@ -349,6 +382,14 @@ static enum plan_next first_begin(struct thread_state *t, struct op *op)
 	return PLAN_DONE;
 }
 
+/* A gang would have stood still, and is not claimed again. */
+static void shape_note_cut(const struct thread_state *t)
+{
+	if (t->asked.func && t->asked.slot < SHAPES && shape_of(t->asked.slot))
+		(void)atomic_fetch_or_explicit(&plan.shape[t->asked.slot], SHAPE_CUT,
+					       memory_order_relaxed);
+}
+
 /*
  * With more owners than words by now, the rest runs as any other launch does: to its end. It must run
  * somewhere.
@@ -360,6 +401,7 @@ static enum plan_next resume_begin(struct thread_state *t, struct op *op)
 	if (claim_resume(op->work, &plan.coverage, &plan.edit))
 		return PLAN_LATER;
 	t->split = &plan.edit;
+	shape_note_cut(t);
 	thread_count(STATS_works_resumed);
 	return PLAN_DONE;
 }
@@ -374,7 +416,7 @@ static int is_too_soon(struct thread_state *t, const struct op *op)
 	plan.cover_err = 0;
 	if (plan_is_forced() || !share_is_on() || (!op->work && !is_long(t)))
 		return 0;
-	plan.cover_err = epoch_cover_lendable(t, &plan.coverage);
+	plan.cover_err = epoch_cover_lendable(t, NULL, &plan.coverage);
 	return plan.cover_err == -EAGAIN && clock_now_ns() - op->held_ns < PATIENCE_NS;
 }
 
@@ -385,6 +427,7 @@ enum plan_next plan_begin(struct thread_state *t, struct op *op)
 
 	t->split = NULL;
 	t->way_reason = 0;
+	plan.begun = NULL;
 	if (is_too_soon(t, op))
 		return PLAN_LATER;
 	if (op->work)
@@ -454,28 +497,36 @@ enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result)
 	return op->work ? claim_end(op) : atom_end(op);
 }
 
-CUstream plan_stream(void)
+void plan_mark(CUstream stream)
 {
-	return arena.stream;
+	if (plan.begun)
+		claim_mark(plan.begun, stream);
+	plan.begun = NULL;
 }
 
-int plan_help_begin(struct thread_state *t, struct op *op)
+int plan_help_begin(struct thread_state *t, struct op *op, enum claim_help help,
+		    CUstream *ret_stream)
 {
-	int err = claim_help(op->work, &plan.edit);
+	int err = claim_help(op->work, help, &plan.edit, ret_stream);
 
 	if (err)
 		return err;
-	code_is_gang(op->func);
+	if (help == HELP_RESCUE)
+		code_is_gang(op->func);
 	t->split = &plan.edit;
-	thread_count(STATS_works_helped);
 	return 0;
 }
 
 void plan_help_end(struct thread_state *t, struct op *op, CUresult result)
 {
+	int is_rescue = plan.edit.is_everywhere;
+
 	t->split = NULL;
-	if (result != CUDA_SUCCESS)
+	if (result != CUDA_SUCCESS) {
 		arena_give_run(plan.edit.run);
-	else
-		claim_launched(op->work, &plan.edit, clock_now_ns(), 0);
+		return;
+	}
+	if (plan.edit.result == EDIT_APPLIED)
+		thread_count(is_rescue ? STATS_works_helped : STATS_works_grown);
+	claim_launched(op->work, &plan.edit, clock_now_ns(), 0);
 }

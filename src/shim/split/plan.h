@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "shim/cuda_api.h"
+#include "shim/split/claim.h"
 #include "shim/split/edit.h"
 
 struct op;
@@ -56,9 +57,12 @@ enum plan_next plan_begin(struct thread_state *t, struct op *op);
 /* After it. */
 enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result);
 
-/* A helper for the work of an operation that is stuck: before and after its launch in plan_stream(). */
-int plan_help_begin(struct thread_state *t, struct op *op);
+/* Between the two, right before the driver's call for a launch that is split, in this stream. */
+void plan_mark(CUstream stream);
+
+/* A helper for the work of an operation: before and after its launch in the stream that is returned. */
+int plan_help_begin(struct thread_state *t, struct op *op, enum claim_help help,
+		    CUstream *ret_stream);
 void plan_help_end(struct thread_state *t, struct op *op, CUresult result);
-CUstream plan_stream(void);
 
 #endif

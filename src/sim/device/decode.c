@@ -101,6 +101,7 @@ int grid_decode(const struct sim_device *device, const struct sim_launch *launch
 	memcpy(grid->grid_dim, launch->grid_dim, sizeof(grid->grid_dim));
 	grid->cookie = launch->cookie;
 	grid->program = launch->program;
+	grid->may_end = launch->may_end;
 	grid->cost_ns = launch->cost_ns + prelude_ns(launch->program);
 	/* The hardware knows its own layout: a wrong version byte fools tools, not the device. */
 	(void)qmd_set(device->layout, grid->qmd, QMD_QMD_MAJOR_VERSION, 0, 4);

@@ -399,6 +399,13 @@ static void event_happens(struct sim_device *device, const struct sim_event *eve
 		return;
 	}
 	grid_block_index(grid, event->block, index);
+	if (grid->may_end && !grid->may_end(grid, index, event->smid, device->now_ns)) {
+		struct sim_event later = *event;
+
+		later.at_ns = device->now_ns + SIM_WAIT_NS;
+		heap_push(device, &later);
+		return;
+	}
 	device->config.ops.run_block(device->config.ops.user, grid, index, event->smid,
 				     device->now_ns);
 	grid->queue->group->sm[event->smid].free += grid->share;

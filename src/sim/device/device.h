@@ -30,6 +30,7 @@
 #define SIM_NEVER     UINT64_MAX
 #define SIM_NO_SM     0xffffu
 #define SIM_POLL_NS   5000u    /* how often a task that watches memory is tried again */
+#define SIM_WAIT_NS   100000u  /* how often a block that waits for another is asked again */
 #define SIM_SLICE_NS  2000000u /* a group's turn when another has work too */
 
 /* What a block that leaves takes of its grid's time, and what a prelude adds to one that runs. */
@@ -39,6 +40,7 @@
 #define SIM_GATE_NS      50u /* 0.5 % of 10 us blocks, measured on H100 */
 #define SIM_CLAIM_NS     120u
 
+struct sim_grid;
 struct sim_group;
 struct sim_queue;
 struct sim_device;
@@ -61,6 +63,9 @@ struct sim_launch {
 	uint64_t cost_ns;     /* time of one block */
 	int waits_for_all;    /* the kernel has a grid barrier */
 	enum sim_program program;
+	/* Asked when a block's time is over: 0, ask again SIM_WAIT_NS later; or NULL. */
+	int (*may_end)(const struct sim_grid *grid, const uint32_t index[3], uint32_t smid,
+		       uint64_t now_ns);
 	int ignores_mask; /* a fault, as in struct sim_device_config, of one launch */
 	void *cookie;     /* the caller's; handed to the callbacks in struct sim_grid */
 };
@@ -71,6 +76,8 @@ struct sim_grid {
 	void *cookie;
 	uint32_t grid_dim[3];
 	uint64_t cost_ns;
+	int (*may_end)(const struct sim_grid *grid, const uint32_t index[3], uint32_t smid,
+		       uint64_t now_ns);
 	struct qmd_grid info;    /* what the descriptor says */
 	uint32_t extent[3];      /* blocks that run, in each dimension, after truncation */
 	uint32_t cluster[3];     /* 1,1,1 without clusters */

@@ -157,18 +157,18 @@ static void run_reader(const struct sim_kernel_block *block)
 
 /* clang-format off */
 const struct sim_kernel builtin_kernels[] = {
-	{"lk_null",            NULL,        cost_null,        0,                       0},
-	{"lk_where",           run_where,   cost_from_params, 0,                       16},
-	{"lk_count",           run_count,   cost_from_params, 0,                       16},
-	{"lk_saxpy",           run_saxpy,   NULL,             0,                       24},
-	{"lk_barrier",         run_barrier, cost_from_params, SIM_KERNEL_GRID_BARRIER, 16},
-	{"lk_fill",            run_fill,    NULL,             0,                       16},
-	{"lk_spin",            NULL,        cost_spin,        0,                       8},
-	{"lk_stamp",           run_stamp,   cost_from_params, 0,                       16},
-	{"lithos_probe_seen",  run_seen,    cost_from_params, 0,                       16},
-	{"lithos_probe_where", run_where,   cost_from_params, 0,                       16},
-	{"lithos_reader",      run_reader,  NULL,             0,                       20},
-	{"lithos_sim_memset_2d", run_memset_2d, NULL,         0,                       36},
-	{NULL,                 NULL,        NULL,             0,                       0},
+	{"lk_null",            NULL,        cost_null,        0,                       0,  NULL},
+	{"lk_where",           run_where,   cost_from_params, 0,                       16, NULL},
+	{"lk_count",           run_count,   cost_from_params, 0,                       16, NULL},
+	{"lk_saxpy",           run_saxpy,   NULL,             0,                       24, NULL},
+	{"lk_barrier",         run_barrier, cost_from_params, SIM_KERNEL_GRID_BARRIER, 16, NULL},
+	{"lk_fill",            run_fill,    NULL,             0,                       16, NULL},
+	{"lk_spin",            NULL,        cost_spin,        0,                       8,  NULL},
+	{"lk_stamp",           run_stamp,   cost_from_params, 0,                       16, NULL},
+	{"lithos_probe_seen",  run_seen,    cost_from_params, 0,                       16, NULL},
+	{"lithos_probe_where", run_where,   cost_from_params, 0,                       16, NULL},
+	{"lithos_reader",      run_reader,  NULL,             0,                       20, NULL},
+	{"lithos_sim_memset_2d", run_memset_2d, NULL,         0,                       36, NULL},
+	{NULL,                 NULL,        NULL,             0,                       0,  NULL},
 };
 /* clang-format on */

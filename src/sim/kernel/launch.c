@@ -202,6 +202,21 @@ static struct launch_cookie *cookie_new(const struct op_kernel *op)
 	return cookie;
 }
 
+static int block_may_end(const struct sim_grid *grid, const uint32_t index[3], uint32_t smid,
+			 uint64_t now_ns)
+{
+	const struct launch_cookie *cookie = grid->cookie;
+
+	/* Redirected, it may be another kernel that runs. */
+	return cookie->ctx->fault || !cookie->kernel || !cookie->kernel->may_end ||
+	       cookie->kernel->may_end(&(struct sim_kernel_block){
+		       .launch = &cookie->launch,
+		       .block_idx = {index[0], index[1], index[2]},
+		       .smid = smid,
+		       .now_ns = now_ns,
+	       });
+}
+
 CUresult kernel_submit_locked(struct CUstream_st *stream, const struct op_kernel *op,
 			      const uint32_t *qmd)
 {
@@ -218,6 +233,8 @@ CUresult kernel_submit_locked(struct CUstream_st *stream, const struct op_kernel
 	launch.program = code_of_locked(op->func, qmd, cookie);
 	if (kernel && kernel->cost_ns)
 		launch.cost_ns = kernel->cost_ns(&cookie->launch);
+	if (kernel && kernel->may_end)
+		launch.may_end = block_may_end;
 	launch.waits_for_all = kernel && kernel->flags & SIM_KERNEL_GRID_BARRIER;
 	if (gpu_submit_locked(stream->queue, &launch)) {
 		free(cookie);

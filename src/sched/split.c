@@ -90,6 +90,16 @@ static void cut_into_atoms(struct split_plan *plan, const struct split_input *in
 	plan->nr_atoms = (uint32_t)divide_up(input->nr_blocks, per_atom);
 }
 
+static struct split_plan one_wave(const struct split_input *input, uint64_t wave)
+{
+	struct split_plan plan = whole(input, SPLIT_ONE_WAVE);
+
+	plan.block_ns = wave ? input->predicted_ns : 0;
+	if (wave && input->may_claim)
+		plan.way = SPLIT_CLAIMED;
+	return plan;
+}
+
 struct split_plan split_choose(const struct split_input *input)
 {
 	uint64_t target_ns = input->target_ns ? input->target_ns : SPLIT_TARGET_NS;
@@ -100,13 +110,8 @@ struct split_plan split_choose(const struct split_input *input)
 		return plan;
 	if (input->predicted_ns < SPLIT_MIN_NS)
 		return whole(input, SPLIT_SHORT);
-	if (!wave || wave >= input->nr_blocks) {
-		plan = whole(input, SPLIT_ONE_WAVE);
-		plan.block_ns = wave ? input->predicted_ns : 0;
-		if (wave && input->may_claim)
-			plan.way = SPLIT_CLAIMED;
-		return plan;
-	}
+	if (!wave || wave >= input->nr_blocks)
+		return one_wave(input, wave);
 	plan.block_ns = input->predicted_ns / divide_up(input->nr_blocks, wave);
 	if (plan.block_ns >= least_claimed_ns(input) && input->may_claim) {
 		plan.way = SPLIT_CLAIMED;

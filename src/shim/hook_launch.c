@@ -43,8 +43,7 @@ static CUresult launch_end(struct thread_state *t, CUresult result)
 {
 	t->stream_key = 0;
 	t->func = NULL;
-	if (__builtin_expect(t->epoch_is_late != 0, 0))
-		epoch_write_late(t);
+	epoch_write(t);
 	return result;
 }
 

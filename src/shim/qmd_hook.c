@@ -587,7 +587,7 @@ static void launch_begun(const struct launch *launch)
 {
 	if (unlikely(!atomic_load_explicit(&launch->ctx->records_on, memory_order_relaxed)))
 		activity_untracked();
-	share_launching(launch->thread, 0);
+	share_launching(launch->thread);
 }
 
 /* Whatever became of a part, it never runs whole. Without a daemon, shapes are noted here. */

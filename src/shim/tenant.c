@@ -70,7 +70,7 @@ int tenant_init(void)
 	const char *missing = NULL;
 
 	if (plan_read_option(tenant.options.split))
-		log_line(NULL, LOG_ERROR, "msg=\"bad value, taken as auto\" LITHOS_SPLIT=\"%s\"",
+		log_line(NULL, LOG_ERROR, "msg=\"bad value, taken as whole\" LITHOS_SPLIT=\"%s\"",
 			 tenant.options.split);
 	tenant.wants_records = tenant.options.stats != 0 || plan_is_forced();
 	tenant.wants_masks = device_read_quota(tenant.options.tpc_quota) > 0;

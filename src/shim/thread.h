@@ -65,7 +65,7 @@ struct thread_state {
 	struct split_edit *split;
 	uint32_t way_reason; /* as in the statistics, 0 = nothing to say */
 	uint32_t block_us;
-	uint32_t epoch_is_late; /* raised in the descriptor hook, not yet on the GPU */
+	uint32_t epoch_is_late; /* raised, not yet on the GPU (split/epoch.h) */
 
 	uint32_t kernel_generation;
 	struct {

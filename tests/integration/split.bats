@@ -173,7 +173,7 @@ beside_an_owner() {
 	local ways=$1 owner_way=$2 owner
 	unset LITHOS_SOCKET LITHOS_SIM
 	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	mkdir -p -m 0700 "$XDG_RUNTIME_DIR"
 	LITHOS_SPLIT=$owner_way "$LITHOS" run --sim --quota 100% --tenant web -- \
 		"$PROGRAMS/cut" --pulse --rounds 100 --gap-ms 15 > pulse.txt 2>&1 3>&- &
 	owner=$!
@@ -186,7 +186,12 @@ beside_an_owner() {
 
 @test "an owner that comes back tells a borrower's kernel to go" {
 	skip_under_sanitizer "too slow to overlap"
-	beside_an_owner auto auto
+	local try
+	# A machine that looks at works too seldom misses the moment in which they are committed.
+	for try in 1 2 3 4; do
+		beside_an_owner auto auto
+		[ "$(counter works_committed)" -eq 0 ] || break
+	done
 	[ "$(counter works_claimed)" -gt 0 ]
 	[ "$(counter works_cut)" -gt 0 ]
 	[ "$(counter works_resumed)" -gt 0 ]
@@ -214,6 +219,7 @@ beside() {
 	unset LITHOS_SOCKET LITHOS_SIM
 	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
 	mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	export LITHOS_SPLIT=${4:-auto}
 	# shellcheck disable=SC2086 # options
 	"$LITHOS" run --sim --quota "$1" --tenant web -- "$PROGRAMS/cut" --pulse $2 > pulse.txt 2>&1 3>&- &
 	owner=$!

@@ -77,7 +77,7 @@ static void *launcher(void *arg)
 	for (int i = 0; i < NR_LAUNCHES; i++) {
 		/* As the descriptor hook: the record first, then the word. */
 		(void)atomic_fetch_add(&world.nr_outstanding, 1);
-		share_launching(thread_self(), 1);
+		share_launching(thread_self());
 		nr_wrong += !says_active();
 		if (rand_r(&seed) % 4 == 0)
 			nap(rand_r(&seed) % 200000);
@@ -115,7 +115,7 @@ static void launch_late(void)
 	if (!is_active())
 		return;
 	(void)atomic_fetch_add(&world.nr_outstanding, 1);
-	share_launching(thread_self(), 1);
+	share_launching(thread_self());
 	(void)atomic_fetch_add(&nr_late, 1);
 }
 
@@ -142,7 +142,7 @@ static int is_active_again(void)
 static void test_late(void **state)
 {
 	(void)state;
-	share_launching(thread_self(), 1);
+	share_launching(thread_self());
 	for (uint32_t i = 1; i <= 20; i++) {
 		uint64_t end = clock_now_ns() + PATIENCE_NS;
 		while (atomic_load(&nr_late) < i && clock_now_ns() < end)
@@ -172,21 +172,21 @@ static void test_reasons(void **state)
 	assert_true(becomes_idle());
 	/* First what keeps it active, or the tracker may take it back in between. */
 	share_queued(2);
-	share_launching(thread_self(), 1);
+	share_launching(thread_self());
 	stays_active();
 	assert_int_equal(link_state.line->nr_queued, 2);
 	share_queued(0);
 	assert_int_equal(link_state.line->nr_deferred, 2);
 	assert_true(becomes_idle());
 	atomic_store(&world.nr_outstanding, 1);
-	share_launching(thread_self(), 1);
+	share_launching(thread_self());
 	stays_active();
 	atomic_store(&world.nr_outstanding, 0);
 	assert_true(becomes_idle());
 	/* 20 ms for what cannot be seen. */
 	uint64_t start_ns = clock_now_ns();
 	activity_untracked();
-	share_launching(thread_self(), 1);
+	share_launching(thread_self());
 	assert_true(becomes_idle());
 	assert_true(clock_now_ns() - start_ns >= 20000000);
 }
@@ -194,11 +194,11 @@ static void test_reasons(void **state)
 static void test_reclaim(void **state)
 {
 	(void)state;
-	share_launching(thread_self(), 1);
+	share_launching(thread_self());
 	assert_int_equal(link_state.line->nr_reclaims, 0);
 	assert_true(becomes_idle());
 	world.board.timer_ns[2] = UINT64_MAX / 2;
-	share_launching(thread_self(), 1);
+	share_launching(thread_self());
 	assert_int_equal(link_state.line->nr_reclaims, 1);
 	share_failed(CUDA_ERROR_LAUNCH_FAILED);
 	assert_int_equal(link_state.line->last_error, CUDA_ERROR_LAUNCH_FAILED);

@@ -115,16 +115,15 @@ enum share_verdict share_ask(const struct device *device, const struct share_req
 	return share.holds ? SHARE_HOLD_TPCS : SHARE_GO;
 }
 
-void share_launching(struct thread_state *t, int may_call)
+void share_launching(struct thread_state *t)
 {
-	(void)may_call;
 	assert_ptr_equal(t, &fake_thread);
 	share.nr_launching++;
 }
 
 void share_launching_soon(struct thread_state *t)
 {
-	share_launching(t, 1);
+	share_launching(t);
 }
 
 void share_graph_launching(struct thread_state *t)

@@ -26,7 +26,7 @@ static void *look(void *arg)
 }
 
 /* What the thread saw; the creator blocks SIGUSR1 and nothing else, before and after. */
-static struct seen start(size_t stack_bytes)
+static struct seen start_one(size_t stack_bytes)
 {
 	struct seen seen = {.stack_bytes = 0};
 	sigset_t mine, after;
@@ -48,7 +48,7 @@ static struct seen start(size_t stack_bytes)
 static void test_signals_are_blocked(void **state)
 {
 	static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGALRM, SIGPROF};
-	struct seen seen = start(0);
+	struct seen seen = start_one(0);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -58,8 +58,8 @@ static void test_signals_are_blocked(void **state)
 static void test_stack(void **state)
 {
 	(void)state;
-	assert_int_equal(start((size_t)1024 * 1024).stack_bytes, 1024 * 1024);
-	assert_true(start(0).stack_bytes > (size_t)1024 * 1024);
+	assert_int_equal(start_one((size_t)1024 * 1024).stack_bytes, 1024 * 1024);
+	assert_true(start_one(0).stack_bytes > (size_t)1024 * 1024);
 }
 
 static void test_impossible_stack(void **state)

@@ -176,7 +176,10 @@ static void test_launch_error(void **state)
 
 static CUresult launch_programmatic(int allowed)
 {
-	CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION};
+	CUlaunchAttribute attribute = {
+		.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+		.value = {.programmaticStreamSerializationAllowed = allowed},
+	};
 	CUlaunchConfig config = {.gridDimX = 1,
 				 .gridDimY = 1,
 				 .gridDimZ = 1,
@@ -189,7 +192,6 @@ static CUresult launch_programmatic(int allowed)
 	uint64_t ns = 0;
 	void *params[] = {&program.words, &ns};
 
-	attribute.value.programmaticStreamSerializationAllowed = allowed;
 	return cuLaunchKernelEx(&config, program_kernel(&program, "lk_count"), params, NULL);
 }
 

@@ -4,13 +4,12 @@
 #include "shim/split/code.h"
 #include "shim/split/epoch.h"
 
-void epoch_raise(struct thread_state *t, int may_call)
+void epoch_raise(struct thread_state *t)
 {
 	(void)t;
-	(void)may_call;
 }
 
-void epoch_write_late(struct thread_state *t)
+void epoch_write_slow(struct thread_state *t)
 {
 	(void)t;
 }

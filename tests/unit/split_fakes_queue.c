@@ -5,6 +5,7 @@
 #include "shim/link/share.h"
 #include "shim/queue/ops.h"
 #include "shim/split/claim.h"
+#include "shim/split/epoch.h"
 #include "shim/split/plan.h"
 #include "shim/track/predict_table.h"
 
@@ -98,4 +99,9 @@ uint64_t share_remaining_ns(uint64_t now_ns)
 {
 	(void)now_ns;
 	return UINT64_MAX;
+}
+
+void epoch_write_slow(struct thread_state *t)
+{
+	(void)t;
 }

@@ -8,9 +8,9 @@
  * pipe directory names one in which nobody listens, so that an MPS that runs on the machine anyway
  * is not used by accident.
  *
- * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-whole`,
- * `lithos-atoms` and `lithos-claims` are `lithos` with one way to launch long kernels forced on both
- * programs, to tell what each way is worth (docs/splitting.md).
+ * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-auto`,
+ * `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos` with the option `split` set for both
+ * programs, to tell what each way to launch long kernels is worth (docs/splitting.md).
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
@@ -32,6 +32,7 @@ const struct bench_system bench_systems[] = {
 	{.name = "mps-priority",  .has_mps = 1, .is_low_client = 1, .in_hybrid = 1},
 	{.name = "partition",     .has_daemon = 1, .is_confined = 1, .in_hybrid = 1},
 	{.name = "lithos",        .has_daemon = 1, .in_hybrid = 1},
+	{.name = "lithos-auto",   .has_daemon = 1, .split = "auto"},
 	{.name = "lithos-whole",  .has_daemon = 1, .split = "whole", .in_long = 1},
 	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
 	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},

@@ -65,10 +65,11 @@ static struct {
 	_Atomic uint64_t nr_queued;
 	/* Of the tracker, or under the contexts' lock during its pass. */
 	uint64_t nr_outstanding;
-	uint64_t nr_begun;     /* at the begin of the pass */
-	uint64_t last_busy_ns; /* pass that saw work, or the latest end */
-	uint64_t last_end_ns;  /* of all work so far */
-	struct grace gaps;
+	uint64_t nr_begun;            /* at the begin of the pass */
+	uint64_t last_busy_ns;        /* pass that saw work, or the latest end */
+	_Atomic uint64_t last_end_ns; /* of all work so far */
+	_Atomic uint64_t grace_ns;    /* learned; 0 = not yet */
+	struct grace gaps;            /* under the contexts' lock */
 	_Atomic uint64_t own_tpc_ns, borrowed_tpc_ns;
 	uint64_t counted_ns;       /* when the counters of all threads were summed up */
 	_Atomic uint32_t nr_ended; /* since the last pass */
@@ -92,13 +93,12 @@ static int own_tpcs_are_held(uint64_t now_ns)
 	return !tpcset_is_empty(&busy);
 }
 
-static __attribute__((noinline)) void become_active(struct thread_state *t, struct shm_proc *line,
-						    int may_call)
+static __attribute__((noinline)) void become_active(struct thread_state *t, struct shm_proc *line)
 {
 	uint64_t now = clock_now_ns();
 
 	__atomic_store_n(&line->active, 1, __ATOMIC_SEQ_CST);
-	epoch_raise(t, may_call);
+	epoch_raise(t);
 	__atomic_store_n(&line->wants, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&line->active_since_ns, now, __ATOMIC_RELAXED);
 	if (own_tpcs_are_held(now))
@@ -108,7 +108,7 @@ static __attribute__((noinline)) void become_active(struct thread_state *t, stru
 	tracker_kick();
 }
 
-void share_launching(struct thread_state *t, int may_call)
+void share_launching(struct thread_state *t)
 {
 	struct shm_proc *line;
 
@@ -117,7 +117,7 @@ void share_launching(struct thread_state *t, int may_call)
 	line = link_state.line;
 	(void)atomic_fetch_add_explicit(&t->nr_begun, 1, memory_order_seq_cst);
 	if (link_unlikely(!__atomic_load_n(&line->active, __ATOMIC_SEQ_CST)))
-		become_active(t, line, may_call);
+		become_active(t, line);
 }
 
 void share_launching_soon(struct thread_state *t)
@@ -127,13 +127,13 @@ void share_launching_soon(struct thread_state *t)
 	if (!link_is_on())
 		return;
 	if (link_unlikely(t->is_spare)) {
-		share_launching(t, 1);
+		share_launching(t);
 		return;
 	}
 	n = atomic_load_explicit(&t->nr_begun, memory_order_relaxed);
 	atomic_store_explicit(&t->nr_begun, n + 1, memory_order_relaxed);
 	if (link_unlikely(!__atomic_load_n(&link_state.line->active, __ATOMIC_RELAXED)))
-		become_active(t, link_state.line, 1);
+		become_active(t, link_state.line);
 }
 
 void share_failed(CUresult result)
@@ -192,12 +192,25 @@ static uint64_t configured_grace_ns(void)
 /* Records of one pass may come out of order: then a gap is taken for longer than it was. */
 static void gap_note(const struct launch_note *note, uint64_t end_ns)
 {
-	uint64_t before = activity.last_end_ns;
+	uint64_t before = atomic_load_explicit(&activity.last_end_ns, memory_order_relaxed);
+	uint64_t most = configured_grace_ns();
 
-	if (before && time_before(before, note->submitted_ns))
-		grace_add(&activity.gaps, note->submitted_ns - before, configured_grace_ns());
+	if (before && time_before(before, note->submitted_ns)) {
+		grace_add(&activity.gaps, note->submitted_ns - before, most);
+		atomic_store_explicit(&activity.grace_ns, grace_ns(&activity.gaps, most),
+				      memory_order_relaxed);
+	}
 	if (time_before(before, end_ns))
-		activity.last_end_ns = end_ns;
+		atomic_store_explicit(&activity.last_end_ns, end_ns, memory_order_relaxed);
+}
+
+/* What is configured may have become less since it was learned. */
+static uint64_t current_grace_ns(void)
+{
+	uint64_t learned = atomic_load_explicit(&activity.grace_ns, memory_order_relaxed);
+	uint64_t most = configured_grace_ns();
+
+	return learned && learned < most ? learned : most;
 }
 
 static void account(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
@@ -297,11 +310,12 @@ static uint64_t pause_of(int busy, int is_active, uint64_t quiet_ns, uint64_t gr
 static void note_work(int busy, uint32_t nr_ended, uint64_t now_ns)
 {
 	static uint64_t begun_before;
+	uint64_t last_end = atomic_load_explicit(&activity.last_end_ns, memory_order_relaxed);
 
 	if (busy || activity.nr_begun != begun_before)
 		activity.last_busy_ns = now_ns;
-	else if (nr_ended && time_before(activity.last_busy_ns, activity.last_end_ns))
-		activity.last_busy_ns = activity.last_end_ns;
+	else if (nr_ended && time_before(activity.last_busy_ns, last_end))
+		activity.last_busy_ns = last_end;
 	begun_before = activity.nr_begun;
 }
 
@@ -319,7 +333,7 @@ static uint64_t pass_after(void)
 	if (nr_ended)
 		hold_wake();
 	note_work(busy, nr_ended, now);
-	grace = grace_ns(&activity.gaps, configured_grace_ns());
+	grace = current_grace_ns();
 	quiet = time_before(activity.last_busy_ns, now) ? now - activity.last_busy_ns : 0;
 	if (__atomic_load_n(&line->active, __ATOMIC_RELAXED) && !busy && quiet >= grace)
 		become_idle(line);
@@ -344,7 +358,8 @@ void activity_start(void)
 	int nr_cpus = get_nprocs();
 
 	activity.gaps = (struct grace){.is_known = 0};
-	activity.last_end_ns = 0;
+	atomic_store(&activity.grace_ns, 0);
+	atomic_store(&activity.last_end_ns, 0);
 	activity.pause_ns = PAUSE_NS;
 	if (nr_cpus > 0 && nr_cpus < PAUSE_CPUS)
 		activity.pause_ns = (uint64_t)PAUSE_NS * PAUSE_CPUS / (uint64_t)nr_cpus;

@@ -22,6 +22,7 @@
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/slots.h"
+#include "shim/split/epoch.h"
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
@@ -65,7 +66,7 @@ static struct context *context_of(struct thread_state *t, CUstream stream)
 void share_graph_launching(struct thread_state *t)
 {
 	activity_in_call(1);
-	share_launching(t, 1);
+	share_launching(t);
 }
 
 static void note_fill(struct thread_state *t, struct exec *exec, struct launch_note *note)
@@ -117,5 +118,6 @@ void share_graph_launched(struct exec *exec, CUstream stream, int is_per_thread,
 			exec_watch(exec);
 		activity_untracked();
 	}
+	epoch_write(t);
 	activity_in_call(-1);
 }

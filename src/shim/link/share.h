@@ -73,10 +73,9 @@ void share_mask(const struct device *device, struct tpcset *ret_allowed, uint32_
 
 /*
  * The program launches something (kernel or graph), held back or not: from here on the owner's TPCs
- * are avoided by borrowers. About 10 ns when already active. may_call: the driver may be called here,
- * which it must not be in the descriptor hook.
+ * are avoided by borrowers. About 10 ns when already active. Behind the driver's call: epoch_write().
  */
-void share_launching(struct thread_state *t, int may_call);
+void share_launching(struct thread_state *t);
 
 /*
  * The same before the driver is called, for what will come to the descriptor hook, which calls

@@ -34,6 +34,7 @@
 #include "shim/queue/driver.h"
 #include "shim/queue/launch.h"
 #include "shim/split/claim.h"
+#include "shim/split/epoch.h"
 #include "shim/split/plan.h"
 #include "shim/thread.h"
 #include "shim/track/predict_table.h"
@@ -247,6 +248,8 @@ static int submit_locked(struct op *op)
 	result = context_enter(op);
 	if (result == CUDA_SUCCESS)
 		result = op->submit(op);
+	/* Also when nothing was launched. */
+	epoch_write(thread_self());
 	(void)pthread_mutex_lock(&queue.lock);
 	if (result != CUDA_SUCCESS)
 		note_error_locked(op->ctx, result);
@@ -268,6 +271,7 @@ static void help_locked(struct op *op, enum claim_help help)
 	result = context_enter(op);
 	if (result == CUDA_SUCCESS)
 		result = launch_help(op, help);
+	epoch_write(thread_self());
 	(void)pthread_mutex_lock(&queue.lock);
 	if (result != CUDA_SUCCESS && help == HELP_RESCUE)
 		note_error_locked(op->ctx, result);

@@ -31,6 +31,7 @@
 #include "shim/queue/part.h"
 #include "shim/queue/streams.h"
 #include "shim/slots.h"
+#include "shim/split/epoch.h"
 #include "shim/split/plan.h"
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
@@ -137,11 +138,12 @@ static int shape_goes(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads)
 
 	/* Of an earlier launch, which may not have reached its descriptor. */
 	t->asked.func = NULL;
-	if (atomic_load_explicit(&queue_state, memory_order_acquire))
-		return queue_never_holds();
-	if (!share_may_hold() || queue_never_holds())
+	if (queue_never_holds() ||
+	    (!atomic_load_explicit(&queue_state, memory_order_acquire) &&
+	     (!share_may_hold() || shape_is_let(t, func, nr_blocks, nr_threads))))
 		return 1;
-	return shape_is_let(t, func, nr_blocks, nr_threads);
+	epoch_write(t);
+	return 0;
 }
 
 static int launch_goes(const struct launch *launch)
@@ -668,18 +670,24 @@ static int hold_graph_locked(CUgraphExec exec, CUstream handle, const struct tar
 	return 1;
 }
 
-static int graph_goes(CUgraphExec exec)
+static int graph_is_let(struct thread_state *t, CUgraphExec exec)
 {
-	struct thread_state *t = launch_begins();
 	struct share_request request = {0};
 	struct tpcset mask;
 
-	if (atomic_load_explicit(&queue_state, memory_order_acquire))
-		return queue_never_holds();
-	if (!share_may_hold() || queue_never_holds())
-		return 1;
 	launch_describe_graph(exec, &request, &mask);
 	return share_lets_request(t, &request);
+}
+
+static int graph_goes(CUgraphExec exec)
+{
+	struct thread_state *t = launch_begins();
+
+	if (queue_never_holds() || (!atomic_load_explicit(&queue_state, memory_order_acquire) &&
+				    (!share_may_hold() || graph_is_let(t, exec))))
+		return 1;
+	epoch_write(t);
+	return 0;
 }
 
 static CUresult graph_after_all_slow(CUgraphExec exec, CUstream handle, const struct target *stream,

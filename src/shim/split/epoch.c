@@ -13,8 +13,8 @@
  * the other order: the word is then one behind until the next time, and its launches of that
  * moment are told by the earlier write already.
  *
- * In the descriptor hook the driver must not be called: there the number is raised, and the word when the
- * driver's launch call has returned.
+ * The word is written when the driver's launch call has returned: some 15 us that the owner's own launch need
+ * not wait for, and in the descriptor hook the driver must not be called.
  *
  * The borrower opens the memory of each process of an owner once and keeps it open: what it maps
  * lives on when the owner's process has died.
@@ -114,7 +114,7 @@ static void word_write(void)
 	thread_count(STATS_epochs_raised);
 }
 
-void epoch_raise(struct thread_state *t, int may_call)
+void epoch_raise(struct thread_state *t)
 {
 	uint32_t number;
 
@@ -122,13 +122,10 @@ void epoch_raise(struct thread_state *t, int may_call)
 		return;
 	number = atomic_fetch_add_explicit(&own.number, 1, memory_order_seq_cst) + 1;
 	__atomic_store_n(&link_state.line->epoch, number, __ATOMIC_SEQ_CST);
-	if (may_call)
-		word_write();
-	else
-		t->epoch_is_late = 1;
+	t->epoch_is_late = 1;
 }
 
-void epoch_write_late(struct thread_state *t)
+void epoch_write_slow(struct thread_state *t)
 {
 	t->epoch_is_late = 0;
 	if (atomic_load_explicit(&own.is_open, memory_order_acquire))

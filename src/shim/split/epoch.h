@@ -15,6 +15,7 @@
 #include <lithos/tpcset.h>
 
 #include "shim/cuda_api.h"
+#include "shim/thread.h"
 
 struct share_view;
 struct thread_state;
@@ -31,11 +32,18 @@ void epoch_close(void);
 void epoch_publish(void);
 
 /*
- * The process became active, and says so already: raises the number, and the word if the driver may
- * be called here; else at the thread's next epoch_write_late(). Any thread.
+ * The process became active, and says so already: raises the number. The word follows at the thread's next
+ * epoch_write(), which whoever launches calls after the driver's launch call, or when he holds the launch
+ * back: the owner's launch must not wait for what it tells others. Any thread.
  */
-void epoch_raise(struct thread_state *t, int may_call);
-void epoch_write_late(struct thread_state *t);
+void epoch_raise(struct thread_state *t);
+void epoch_write_slow(struct thread_state *t);
+
+static inline void epoch_write(struct thread_state *t)
+{
+	if (__builtin_expect(t->epoch_is_late != 0, 0))
+		epoch_write_slow(t);
+}
 
 /* --- borrower: the dispatcher --- */
 

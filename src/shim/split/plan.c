@@ -109,6 +109,7 @@ int plan_read_option(const char *text)
 		plan.mode = MODE_FORCED_CUTS;
 		claim_force_cut((uint64_t)number * US_NS);
 	} else if (!is_way(text, "auto")) {
+		plan.mode = MODE_WHOLE;
 		return -1;
 	}
 	return 0;

@@ -159,7 +159,8 @@ const char *split_way_name(enum split_way way)
 const char *split_reason_text(enum split_reason reason)
 {
 	static const char *const texts[SPLIT_NR_REASONS] = {
-		[SPLIT_NOT_ASKED] = "not asked for: on TPCs of its own",
+		[SPLIT_NOT_ASKED] =
+			"not asked for: on TPCs of its own, or the option split is whole",
 		[SPLIT_UNPREDICTED] = "not predicted: its time is not known yet",
 		[SPLIT_SHORT] = "short: it ends before splitting pays",
 		[SPLIT_ONE_WAVE] = "one wave: can leave only until it begins",

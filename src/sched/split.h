@@ -28,7 +28,7 @@ enum split_way {
 
 /* Why; the order is that of the statistics file. */
 enum split_reason {
-	SPLIT_NOT_ASKED,   /* nobody asked: own TPCs only, or not a tenant */
+	SPLIT_NOT_ASKED,   /* nobody asked: own TPCs only, not a tenant, or switched off */
 	SPLIT_UNPREDICTED, /* whole: its time is not known yet */
 	SPLIT_SHORT,       /* whole: ends before it would pay */
 	SPLIT_ONE_WAVE, /* whole or claimed: all blocks begin at once, none can be kept back then */

@@ -173,7 +173,8 @@ beside_an_owner() {
 	local ways=$1 owner_way=$2 owner
 	unset LITHOS_SOCKET LITHOS_SIM
 	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	mkdir -p -m 0700 "$XDG_RUNTIME_DIR"
+	mkdir -p "$XDG_RUNTIME_DIR"
+	chmod 0700 "$XDG_RUNTIME_DIR"
 	LITHOS_SPLIT=$owner_way "$LITHOS" run --sim --quota 100% --tenant web -- \
 		"$PROGRAMS/cut" --pulse --rounds 100 --gap-ms 15 > pulse.txt 2>&1 3>&- &
 	owner=$!
@@ -186,9 +187,8 @@ beside_an_owner() {
 
 @test "an owner that comes back tells a borrower's kernel to go" {
 	skip_under_sanitizer "too slow to overlap"
-	local try
 	# A machine that looks at works too seldom misses the moment in which they are committed.
-	for try in 1 2 3 4; do
+	for _ in 1 2 3 4; do
 		beside_an_owner auto auto
 		[ "$(counter works_committed)" -eq 0 ] || break
 	done

@@ -66,6 +66,7 @@ static struct {
 	CUresult query_result;
 	uint32_t captured;        /* bit by stream */
 	uint32_t pageable_is_all; /* host pointers are pageable, or pinned */
+	uint32_t had_lane;        /* the stream whose destruction arrived last, by its handle */
 	/* The gate: no call returns while it is shut. */
 	_Atomic int gate_is_shut;
 	_Atomic int nr_at_gate;
@@ -455,6 +456,10 @@ static CUresult d_event_destroy(CUevent event)
 
 static CUresult d_stream_destroy(CUstream stream)
 {
+	/* From here on another thread may be given the same handle. */
+	(void)pthread_mutex_lock(&queue.lock);
+	fake.had_lane = lane_find_locked(LANE_STREAM, stream) != NULL;
+	(void)pthread_mutex_unlock(&queue.lock);
 	return driver_did(WHAT_STREAM_END, lane_of_stream(stream), NO_LANE, 0);
 }
 

@@ -192,8 +192,10 @@ static void test_stream_destroy(void **state)
 	(void)program_launch(3, 1);
 	assert_int_equal(program_stream_end(3), CUDA_SUCCESS);
 	assert_int_equal(arrived(3), 0);
+	fake.had_lane = 1;
 	let_go();
 	assert_int_equal(arrived(3), 2);
+	assert_int_equal(fake.had_lane, 0);
 	(void)pthread_mutex_lock(&queue.lock);
 	assert_null(lane_find_locked(LANE_STREAM, STREAM(3)));
 	(void)pthread_mutex_unlock(&queue.lock);

@@ -244,6 +244,8 @@ static int submit_locked(struct op *op)
 	op->next = PLAN_DONE;
 	if (op->is_launch)
 		op->lane[0]->served = ++dispatch.serves;
+	if (op->is_last_of_lane)
+		lane_hide_locked(op->lane[0]);
 	(void)pthread_mutex_unlock(&queue.lock);
 	result = context_enter(op);
 	if (result == CUDA_SUCCESS)

@@ -180,15 +180,31 @@ struct lane *lane_get_locked(enum lane_kind kind, const void *handle)
 	return lane;
 }
 
-void lane_drop_locked(struct lane *lane)
+static void unhash(struct lane *lane)
 {
 	struct lane **at = hash_slot(lane->kind, lane->handle);
 
-	if (lane->is_active)
-		return;
 	while (*at != lane)
 		at = &(*at)->next_hash;
 	*at = lane->next_hash;
+}
+
+void lane_hide_locked(struct lane *lane)
+{
+	struct lane **slot = hash_slot(LANE_GONE, lane);
+
+	unhash(lane);
+	lane->kind = LANE_GONE;
+	lane->handle = lane;
+	lane->next_hash = *slot;
+	*slot = lane;
+}
+
+void lane_drop_locked(struct lane *lane)
+{
+	if (lane->is_active)
+		return;
+	unhash(lane);
 	if (lane->group && lane->group->null == lane)
 		lane->group->null = NULL;
 	lane->next_hash = store.free_lanes;

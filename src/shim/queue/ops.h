@@ -54,6 +54,7 @@ enum lane_kind {
 	LANE_NULL, /* the NULL stream of a context; the handle is the context */
 	LANE_EVENT,
 	LANE_EXEC,
+	LANE_GONE, /* a stream that is being destroyed; the handle is the lane itself */
 };
 
 struct lane_group {
@@ -148,6 +149,11 @@ struct lane *lane_find_locked(enum lane_kind kind, const void *handle);
 struct lane *lane_get_locked(enum lane_kind kind, const void *handle);
 /* Forgets an empty lane; the handle may come to mean something else. */
 void lane_drop_locked(struct lane *lane);
+/*
+ * The lane of a stream that the driver is about to destroy: from here on the handle may be another
+ * stream, which gets a lane of its own.
+ */
+void lane_hide_locked(struct lane *lane);
 
 struct lane_group *group_get_locked(CUcontext ctx);
 /* Forgets the streams of all groups in which nothing is held: contexts may be gone. */

@@ -13,6 +13,9 @@
 #include "base/quiet_thread.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
+
+#define SLACK_NS 1000ul
 
 static int start_with(pthread_t *ret_thread, const pthread_attr_t *attr, void *(*fn)(void *),
 		      void *arg)
@@ -43,4 +46,9 @@ int quiet_thread_start(pthread_t *ret_thread, size_t stack_bytes, void *(*fn)(vo
 		err = start_with(ret_thread, &attr, fn, arg);
 	(void)pthread_attr_destroy(&attr);
 	return err;
+}
+
+void quiet_thread_wake_on_time(void)
+{
+	(void)prctl(PR_SET_TIMERSLACK, SLACK_NS, 0ul, 0ul, 0ul);
 }

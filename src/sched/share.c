@@ -73,13 +73,16 @@ static void note_past(struct share_member *m, uint64_t now_ns)
 
 /* --- who ---------------------------------------------------------------------------------------- */
 
-static uint32_t highest_priority(const struct division *d)
+/* Of those that want, but one (NULL: of all); 0 when there is none. */
+static uint32_t highest_priority(const struct division *d, const struct share_member *but)
 {
 	uint32_t highest = 0;
 
 	for (uint32_t i = 0; i < d->nr; i++) {
-		if (d->members[i]->wants && d->members[i]->priority > highest)
-			highest = d->members[i]->priority;
+		const struct share_member *m = d->members[i];
+
+		if (m != but && m->wants && m->priority > highest)
+			highest = m->priority;
 	}
 	return highest;
 }
@@ -124,7 +127,7 @@ static void insert_served(struct division *d, struct share_member *m)
 
 static void choose_served(struct division *d, struct share *share)
 {
-	uint32_t priority = highest_priority(d);
+	uint32_t priority = highest_priority(d, NULL);
 	uint32_t nr_tpcs = tpcset_count(&d->lendable);
 	uint32_t most = (nr_tpcs ? nr_tpcs : tpcset_count(&d->kept)) / SHARE_MIN_TPCS;
 
@@ -199,20 +202,6 @@ static void divide_lendable(struct division *d, struct share *share)
 	give_remainder(d, share);
 }
 
-/* Highest priority of those that want, but one; 0 when there is none. */
-static uint32_t next_priority(const struct division *d, const struct share_member *but)
-{
-	uint32_t highest = 0;
-
-	for (uint32_t i = 0; i < d->nr; i++) {
-		const struct share_member *m = d->members[i];
-
-		if (m != but && m->wants && m->priority > highest)
-			highest = m->priority;
-	}
-	return highest;
-}
-
 /*
  * Who finds the TPCs of an active owner in its set: those that are served, but itself. An owner that is
  * the only one of the highest priority cannot borrow from itself: then those that come after it.
@@ -228,7 +217,7 @@ static uint32_t heirs_find(const struct division *d, const struct share_member *
 	}
 	if (nr)
 		return nr;
-	priority = next_priority(d, owner);
+	priority = highest_priority(d, owner);
 	for (uint32_t i = 0; i < d->nr && nr < SHARE_MAX_TURNS; i++) {
 		struct share_member *m = d->members[i];
 

@@ -27,6 +27,8 @@
  */
 #include "sched/split.h"
 
+#include "base/divide.h"
+
 #define CLAIM_NS                  620u /* a block, and its threads */
 #define CLAIM_THREADS_NS(threads) ((threads)*9u / 10u)
 #define CLAIM_PER_MILLE           40u
@@ -34,11 +36,6 @@
 #define ATOM_PER_HUNDRED          3u
 #define MIN_SHARE_NS              (ATOM_NS * 100 / ATOM_PER_HUNDRED) /* of the kernel, for each atom */
 #define GRANULE(blocks)           ((blocks) > 1 ? (blocks) : 1)
-
-static uint64_t divide_up(uint64_t a, uint64_t b)
-{
-	return a / b + (a % b != 0);
-}
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {

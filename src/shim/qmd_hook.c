@@ -447,14 +447,11 @@ static __attribute__((noinline)) void row_part(const struct split_edit *edit, ui
 		(void)__atomic_fetch_add(&tenant.stats->kernel[row].nr_cut, 1, __ATOMIC_RELAXED);
 }
 
-/* Shape and TPCs of the latest launch; the row's lines are written only when something changed. */
+/* TPCs and way of the latest launch; the row's lines are written only when something changed. */
 static void row_describe(const struct launch *launch, uint32_t row)
 {
 	struct stats_kernel *kernel = &tenant.stats->kernel[row];
 
-	/* An atom's grid ends early: split() has noted the whole one's. */
-	if (!launch->thread->split)
-		row_shape(launch, kernel);
 	changed_u32(&kernel->tpcs, launch->tpcs);
 	changed_u32(&kernel->flags,
 		    __atomic_load_n(&kernel->flags, __ATOMIC_RELAXED) | launch->flags);
@@ -511,11 +508,8 @@ static __attribute__((noinline)) void split(const struct launch *launch, struct 
 
 	/* The driver's own grids inside the call are not the program's kernel. */
 	if (edit->result != EDIT_UNSEEN || launch->event->func == NULL ||
-	    !arena_serves(launch->ctx) || is_astray(launch, edit))
-		return;
-	if (!edit->is_part && note->kernel != KERNEL_NONE)
-		row_shape(launch, &tenant.stats->kernel[note->kernel]);
-	if (!edit_apply(edit, layout_of(launch), launch->event->qmd))
+	    !arena_serves(launch->ctx) || is_astray(launch, edit) ||
+	    !edit_apply(edit, layout_of(launch), launch->event->qmd))
 		return;
 	note->run = (uint8_t)(edit->run + 1);
 	edit->tpcs = launch->grid.allowed;
@@ -551,6 +545,9 @@ static void record(struct launch *launch, struct thread_state *t)
 {
 	uint32_t row = kernels_row(t, launch->event->func);
 
+	/* Before the launch is split: the grid of an atom ends early. */
+	if (row != KERNEL_NONE && !unlikely(t->split && t->split->is_part))
+		row_shape(launch, &tenant.stats->kernel[row]);
 	if (unlikely(t->exec != NULL))
 		record_node(launch, t, row);
 	else

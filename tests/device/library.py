@@ -192,12 +192,8 @@ def measure(make, repeats, stats, result):
 
 def set_up():
     import torch
-    torch.use_deterministic_algorithms(False)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    import zoo
+    zoo.settle(False)
     torch.set_default_device("cuda")
     torch.zeros(1).add_(1)
 

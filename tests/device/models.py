@@ -35,17 +35,6 @@ def parse():
     return parser.parse_args()
 
 
-def deterministic(torch):
-    # Not warn_only: with it, flash attention's backward pass stays nondeterministic.
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.manual_seed(0)
-
-
 def timed_steps(case, seconds, at_least=3, at_most=200):
     """Milliseconds of single steps, each synchronised."""
     times, end = [], time.monotonic() + seconds
@@ -115,7 +104,9 @@ def main():
     import library
     import zoo
 
-    deterministic(torch)
+    # Not warn_only: with it, flash attention's backward pass stays nondeterministic.
+    zoo.settle(True)
+    torch.manual_seed(0)
     torch.set_default_device("cuda")
     torch.zeros(1).add_(1)
     result = {"label": options.label, "torch": torch.__version__, "models": {},

@@ -62,6 +62,16 @@ def digest(tensors, raw_bytes=RAW_BYTES):
     return total.hexdigest()
 
 
+def settle(strict):
+    """How libraries pick their kernels: by rule, in full precision; strict: none without a fixed order."""
+    torch.use_deterministic_algorithms(strict)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 class Case:
     """One model at work: step() does one iteration, outputs() is what must be bit-identical.
 

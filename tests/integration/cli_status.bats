@@ -32,15 +32,6 @@ teardown() {
 	stop_daemon
 }
 
-wait_for() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		! "$@" > /dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	return 1
-}
-
 daemon() {
 	python3 "$BATS_TEST_DIRNAME/fake_daemon.py" "$LITHOS_SOCKET" --log daemon.log \
 		--report report.json "$@" 3>&- &

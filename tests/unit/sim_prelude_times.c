@@ -208,13 +208,9 @@ static void order_over(void *user, const struct sim_grid *grid)
 	seen_end_ns[nr_seen++] = grid->end_ns;
 }
 
-/* Three grids of a queue, of which the second may overlap the first. Slots of the chip: 512. */
-static void run_three(int pre_exits, int never_overlaps)
+/* A chip of which the order of blocks is noted. */
+static void open_noting(int never_overlaps)
 {
-	static const uint32_t blocks[] = {512 + 8, 504, 8};
-	static const uint64_t cost_ns[] = {10000, 5000, 1000};
-	struct sim_queue *queue;
-
 	open("small");
 	device_free(claim.rig.device);
 	nr_seen = 0;
@@ -223,6 +219,16 @@ static void run_three(int pre_exits, int never_overlaps)
 		.ops = {run_block, order_over, rig_dropped, &claim.rig, begin_block, NULL},
 		.never_overlaps = never_overlaps,
 	});
+}
+
+/* Three grids of a queue, of which the second may overlap the first. Slots of the chip: 512. */
+static void run_three(int pre_exits, int never_overlaps)
+{
+	static const uint32_t blocks[] = {512 + 8, 504, 8};
+	static const uint64_t cost_ns[] = {10000, 5000, 1000};
+	struct sim_queue *queue;
+
+	open_noting(never_overlaps);
 	queue = device_queue_new(claim.rig.device, 0);
 	for (int i = 0; i < 3; i++) {
 		struct qmd_spec spec = rig_spec(blocks[i]);
@@ -273,13 +279,7 @@ static void late_grid_overlaps_at_once(void **state)
 	struct sim_queue *queue;
 
 	(void)state;
-	open("small");
-	device_free(claim.rig.device);
-	nr_seen = 0;
-	claim.rig.device = device_new(&(struct sim_device_config){
-		.chip = &claim.rig.chip,
-		.ops = {run_block, order_over, rig_dropped, &claim.rig, begin_block, NULL},
-	});
+	open_noting(0);
 	queue = device_queue_new(claim.rig.device, 0);
 	for (int i = 0; i < 2; i++) {
 		struct qmd_spec spec = rig_spec(8);

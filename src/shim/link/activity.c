@@ -35,11 +35,11 @@
  * Tested by tests/unit/link_activity.c and tests/integration/link_shim.c.
  */
 #include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/sysinfo.h>
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/quiet_thread.h"
 #include "sched/grace.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
@@ -55,7 +55,6 @@
 #define PAUSE_QUICK_NS 20000u /* somebody waits for what ends */
 #define PAUSE_CPUS     8      /* with fewer, trackers of many tenants would need most of them */
 #define UNTRACKED_NS   20000000u
-#define SLACK_NS       1000u
 #define COUNT_EVERY_NS 1000000u /* summing up walks the states of all threads */
 
 static struct {
@@ -244,7 +243,7 @@ static void pass_before(void)
 {
 	if (!activity.has_slack) {
 		/* Of this thread alone: 50 us of default slack would double its pauses. */
-		(void)prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0);
+		quiet_thread_wake_on_time();
 		activity.has_slack = 1;
 	}
 	activity.nr_begun = thread_total_begun();

@@ -25,7 +25,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -43,7 +42,6 @@
 #define PAUSE_MAX_NS  1000000u
 #define STOP_LIMIT_NS 1000000000u
 #define DELAY_MAX_NS  100000u
-#define SLACK_NS      1000u
 #define WORK_PAUSE_NS 100000u /* without a daemon nobody wakes the dispatcher when a work ends */
 
 static struct {
@@ -393,7 +391,7 @@ static void *dispatch_main(void *unused)
 
 	is_dispatcher = 1;
 	/* Of this thread alone: it wakes when a kernel is about to end, not 50 us later. */
-	(void)prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0);
+	quiet_thread_wake_on_time();
 	/* What it calls must not disturb a capture that the program has under way. */
 	(void)queue_driver.exchange_capture_mode(&mode);
 	(void)pthread_mutex_lock(&queue.lock);

@@ -15,6 +15,7 @@
 
 #include <stddef.h>
 
+#include "base/divide.h"
 #include "hw/qmd.h"
 #include "shim/split/arena.h"
 
@@ -26,11 +27,6 @@ static uint64_t entry_of(enum prelude_kind kind, const struct qmd_grid *grid)
 	if (grid->type == QMD_GRID_CLUSTER)
 		kind = kind == PRELUDE_GATE ? PRELUDE_GATE_CLUSTER : PRELUDE_CLAIM_CLUSTER;
 	return arena.prelude.entry[kind];
-}
-
-static uint64_t divide_up(uint64_t a, uint64_t b)
-{
-	return a / b + (a % b != 0);
 }
 
 /*

@@ -270,21 +270,62 @@ static void peer_dies(const struct shape *shape)
 	rig.peer.pid = 0;
 }
 
+/* The next launch of a work, in this stream. */
+static void join(const struct shape *shape, uint32_t first, CUstream stream, uint32_t late)
+{
+	CUstream own = rig.stream;
+
+	rig.stream = stream;
+	rig.lead = first;
+	launch_claim(shape, first, rig_next_number(), late);
+	rig.lead = 0;
+	rig.stream = own;
+}
+
 /* A second launch joins a running one; every block once. */
 static void helper(const struct shape *shape)
 {
-	CUstream other = rig.stream;
-
 	for (int i = 0; i < 10; i++) {
 		uint32_t first = rig_next_number();
+
 		clear_counts();
 		launch_claim(shape, first, first, 0);
-		rig.stream = rig.urgent;
-		launch_claim(shape, first, rig_next_number(), 0);
-		rig.stream = other;
+		join(shape, first, rig.urgent, 0);
 		MUST(cu.CtxSynchronize());
 		CHECK(wrong(blocks_of(shape), 1) == 0);
 	}
+}
+
+/*
+ * A launch and its helper are told to go, each between blocks of the other, and a rescue that is not told
+ * joins them: every block once, though both gave it up.
+ */
+static void rescue(const struct shape *shape, long times)
+{
+	CUstream third;
+	size_t nr_wrong = 0, nr_reports = 0;
+
+	MUST(cu.StreamCreate(&third, CU_STREAM_NON_BLOCKING));
+	for (long i = 0; i < times; i++) {
+		uint32_t first = rig_next_number();
+
+		clear_counts();
+		launch_claim(shape, first, first, 0);
+		join(shape, first, third, 0);
+		usleep((useconds_t)(shape->block_ns / 1000 * (uint64_t)(i % 20) / 10));
+		raise_here();
+		/* Sometimes the helper has begun by then. */
+		usleep((useconds_t)(shape->block_ns / 1000 * (uint64_t)(i % 3)));
+		join(shape, first, rig.urgent, (uint32_t)-1000);
+		MUST(cu.CtxSynchronize());
+		nr_wrong += wrong(blocks_of(shape), 1);
+		CHECK(rig_reported() == 0);
+		nr_reports += rig_reported_before(2) != 0 && rig_reported_before(1) != 0;
+	}
+	printf("rescues=%ld both_told=%zu wrong=%zu\n", times, nr_reports, nr_wrong);
+	CHECK(nr_wrong == 0);
+	CHECK(nr_reports > 0 || times == 0);
+	MUST(cu.StreamDestroy(third));
 }
 
 static enum code_verdict verdict_of(CUfunction function)
@@ -370,6 +411,7 @@ int main(int argc, char **argv)
 	if (rig.has_clusters)
 		preemptions("preemptions", &cluster_shape, times, raise_here);
 	helper(&shape);
+	rescue(&shape, times);
 	peers(&peer_shape, prog_option(argc, argv, "--peer-preemptions", 5));
 	if (prog_flag(argc, argv, "--peer-dies"))
 		peer_dies(&peer_shape);

@@ -175,8 +175,9 @@ static size_t count_left(const struct drains *d, const struct cell *cell, uint32
 	MUST(cu.MemcpyDtoH(d->words, rig.words + PRELUDE_HEADER_BYTES,
 			   cell->blocks * sizeof(uint32_t)));
 	for (size_t i = 0; i < cell->blocks; i++) {
-		uint32_t has_left = d->words[i] - number; /* 0 or 1 */
+		uint32_t has_left = d->words[i] != number;
 
+		nr_wrong += has_left && d->words[i] != (number | 3);
 		nr_left += has_left;
 		nr_wrong += d->counts[i] + has_left != 1;
 	}

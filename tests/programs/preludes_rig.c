@@ -103,7 +103,7 @@ void rig_open(size_t nr_words)
 	rig.counts = prog_words(nr_words, 0);
 	rig.words = prog_words(PRELUDE_HEADER_BYTES / 4 + nr_words, 0);
 	rig.epoch = prog_words(1, 0);
-	rig.number = 2;
+	rig.number = PRELUDE_NUMBER_STEP;
 	MUST(cu.StreamCreate(&rig.stream, CU_STREAM_NON_BLOCKING));
 	rig.urgent = urgent_stream();
 }
@@ -152,19 +152,26 @@ void rig_launch_claim(const struct rig_launch *launch, uint32_t first, uint32_t 
 		.calm = {rig.value - late, peer->pid ? peer->value : rig.value},
 		.first = first,
 		.run = run,
+		.lead = rig.lead ? rig.lead : run,
 	};
 	rig_launch(launch);
 }
 
-uint32_t rig_reported(void)
+uint32_t rig_reported_before(uint32_t nr_later)
 {
 	MUST(cu.StreamSynchronize(rig.stream));
-	return __atomic_load_n(&rig.report[(edit.nr_launches - 1) % NR_SLOTS], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&rig.report[(edit.nr_launches - 1 - nr_later) % NR_SLOTS],
+			       __ATOMIC_ACQUIRE);
+}
+
+uint32_t rig_reported(void)
+{
+	return rig_reported_before(0);
 }
 
 uint32_t rig_next_number(void)
 {
-	rig.number += 2;
+	rig.number += PRELUDE_NUMBER_STEP;
 	return rig.number;
 }
 

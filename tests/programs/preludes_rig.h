@@ -24,6 +24,7 @@ struct rig {
 	CUstream stream, urgent;
 	int has_clusters;
 	uint32_t number;  /* of the latest claimed launch */
+	uint32_t lead;    /* of the claimed launches to come; 0: each its own */
 	struct peer peer; /* pid 0: there is none */
 	uint64_t entry;   /* of the kernel launched last */
 };
@@ -54,8 +55,9 @@ void rig_launch_claim(const struct rig_launch *launch, uint32_t first, uint32_t 
 
 /* A new number for a claimed launch. */
 uint32_t rig_next_number(void);
-/* Waits for the stream; what the latest redirected launch reported. */
+/* Waits for the stream; what the latest redirected launch reported, or one of those before it. */
 uint32_t rig_reported(void);
+uint32_t rig_reported_before(uint32_t nr_later);
 
 /* Host memory that the GPU reaches, zeroed. */
 void *rig_pinned(size_t bytes, CUdeviceptr *ret_address);

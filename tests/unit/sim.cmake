@@ -8,6 +8,17 @@ target_sources(unit_sim_prelude_random PRIVATE sim_prelude_world.c)
 set_tests_properties(unit_sim_prelude_random PROPERTIES TIMEOUT 600)
 lithos_unit_test(sim_prelude_times lithos_sim_device lithos_sim_kernel lithos_hw lithos_base)
 lithos_unit_test(sim_prelude_race lithos_sim_device lithos_hw lithos_base pthread)
+
+# The instructions themselves, in every order, and as the simulated device's model of them decides.
+add_executable(claim_cases prelude/claim_cases.c)
+target_link_libraries(claim_cases PRIVATE lithos_flags lithos_sim_device lithos_hw lithos_base)
+set_target_properties(claim_cases PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME unit_prelude_claims
+	COMMAND ${Python3_EXECUTABLE} -B ${CMAKE_CURRENT_SOURCE_DIR}/prelude/test_claims.py
+		${CMAKE_SOURCE_DIR}/tools/prelude/prelude.ptx $<TARGET_FILE:claim_cases>)
+set_tests_properties(unit_prelude_claims PROPERTIES TIMEOUT 300 LABELS unit)
+
 lithos_unit_test(sim_ptx lithos_sim_kernel lithos_hw lithos_base)
 lithos_unit_test(sim_driver_streams lithos_sim lithos_cuda)
 lithos_unit_test(sim_driver_graphs lithos_sim lithos_cuda lithos_hw)

@@ -221,6 +221,7 @@ static void claim_kernel(uint32_t first, uint32_t run, uint32_t calm, unsigned i
 					    .calm = {0, calm},
 					    .first = first,
 					    .run = run,
+					    .lead = run,
 					    .report = world.slot_address};
 	edit.program = world.prelude.entry[cluster > 1 ? PRELUDE_CLAIM_CLUSTER : PRELUDE_CLAIM];
 	edit.slot_address = world.slot_address;
@@ -249,25 +250,25 @@ static void claims_go_and_report(void **state)
 		assert_counts(0);
 		assert_int_equal(world.slot->lo, 200);
 		assert_int_equal(word(AT_STATE - 2), 200);
-		assert_int_equal(word(AT_STATE), 201);
-		assert_int_equal(word(AT_STATE + 1), stays ? stays : 201);
+		assert_int_equal(word(AT_STATE), 203);
+		assert_int_equal(word(AT_STATE + 1), stays ? stays : 203);
 		/* Told once is enough: the slot's report is as it was filled in. */
 		claim_kernel(200, 200, 6, cluster);
 		assert_int_equal(world.slot->lo, 0);
-		/* Disarmed up to 202. */
-		fill(AT_STATE - 1, 202, 1);
-		claim_kernel(200, 202, 6, cluster);
-		assert_counts(1);
-		assert_int_equal(world.slot->lo, 0);
-		/* Nothing is left for another launch of the work, which has nothing to report. */
+		/* Disarmed up to 204. */
+		fill(AT_STATE - 1, 204, 1);
 		claim_kernel(200, 204, 6, cluster);
 		assert_counts(1);
 		assert_int_equal(world.slot->lo, 0);
+		/* Nothing is left for another launch of the work, which has nothing to report. */
+		claim_kernel(200, 208, 6, cluster);
+		assert_counts(1);
+		assert_int_equal(world.slot->lo, 0);
 		/* The next work: not disarmed, and the epoch is calm. */
-		claim_kernel(206, 206, 7, cluster);
+		claim_kernel(212, 212, 7, cluster);
 		assert_counts(2);
-		assert_int_equal(word(AT_STATE), 206);
-		assert_int_equal(word(AT_STATE + 1), stays ? stays : 206);
+		assert_int_equal(word(AT_STATE), 212);
+		assert_int_equal(word(AT_STATE + 1), stays ? stays : 212);
 	}
 }
 
@@ -436,8 +437,9 @@ static void claim_without_words_is_a_fault(void **state)
 	*world.slot = (struct prelude_slot){.entry = entry,
 					    .state = world.words + 4 * (PROGRAM_WORDS - 4),
 					    .flag = {world.words, world.words},
-					    .first = 2,
-					    .run = 2,
+					    .first = 4,
+					    .run = 4,
+					    .lead = 4,
 					    .report = world.words};
 	edit.program = world.prelude.entry[PRELUDE_CLAIM];
 	edit.slot_address = world.slot_address;
@@ -464,8 +466,9 @@ static void claim_of_bad_addresses_is_a_fault(void **state)
 		*world.slot = (struct prelude_slot){.entry = entry_of("lk_count"),
 						    .state = world.words + 8,
 						    .flag = {world.words, world.words},
-						    .first = 2,
-						    .run = 2,
+						    .first = 4,
+						    .run = 4,
+						    .lead = 4,
 						    .report = world.words};
 		memcpy((char *)world.slot + at[i], &bad, sizeof(bad));
 		edit.program = world.prelude.entry[PRELUDE_CLAIM];

@@ -3,8 +3,9 @@
  * The words of a claim, decided from several threads at once, as a launch and its helpers on several
  * processors do while a third party raises an epoch or disarms them: each block is run by one of them,
  * the warps of a block agree, blocks are missing only when all have reported, and what is missing is
- * run by the next launch. Two that may both be told, one that may beside one that may not, and one beside two
- * that may not. A rule that loads and stores instead of swapping fails here.
+ * run by the next launch. A lead and its helper that may both be told, one that may beside one that may
+ * not, and two beside a rescue. A rule that loads and stores instead of swapping fails here, and one that
+ * lets a word forget who has given it up; tests/unit/prelude/test_claims.py goes through all orders.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,7 +85,8 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-static void launch_init(struct launch *launch, uint32_t first, uint32_t run, int never_goes)
+static void launch_init(struct launch *launch, uint32_t first, uint32_t run, uint32_t lead,
+			int never_goes)
 {
 	uintptr_t flag = never_goes ? (uintptr_t)&calm_epoch : (uintptr_t)&epoch;
 
@@ -94,6 +96,7 @@ static void launch_init(struct launch *launch, uint32_t first, uint32_t run, int
 					     .calm = {0, never_goes ? 0 : epoch},
 					     .first = first,
 					     .run = run,
+					     .lead = lead,
 					     .report = (uintptr_t)&launch->report};
 }
 
@@ -146,22 +149,29 @@ static void check_last(void)
 	}
 }
 
-/* Who may be told, by round: both; the first, and then it may be disarmed; the second of three. */
+static uint32_t number(uint32_t first, uint32_t launch)
+{
+	return first + PRELUDE_NUMBER_STEP * launch;
+}
+
+/* Who may be told, by round: both; the first; the first and the second of three. */
 static void launches_init(uint32_t round, uint32_t first)
 {
 	uint32_t mode = round % 3;
 
 	nr_racing = mode == 2 ? 3 : 2;
 	for (uint32_t j = 0; j < nr_racing; j++) {
-		int never_goes = (mode == 1 && j == 1) || (mode == 2 && j != 1);
-		launch_init(&race[j], first, first + 2 * j, never_goes);
+		int never_goes = (mode == 1 && j == 1) || (mode == 2 && j == 2);
+
+		launch_init(&race[j], first, number(first, j), first, never_goes);
 	}
 }
 
 /* Returns how many blocks were left for the last launch. */
 static uint64_t round_run(uint32_t round)
 {
-	const uint32_t first = 2 + 8 * round;
+	const uint32_t first = number(PRELUDE_NUMBER_STEP, (NR_LAUNCHES + 1) * round);
+	const uint32_t next = number(first, NR_LAUNCHES);
 	struct disturbance what;
 	struct warp warp = {&last, 0};
 	uint64_t nr_left;
@@ -171,16 +181,16 @@ static uint64_t round_run(uint32_t round)
 	part = (int)(nr_racing * NR_WARPS * NR_BLOCKS) / 20;
 	what = (struct disturbance){.raise_at = part * (int)(round / 3 % 20),
 				    .disarm_at = part * (int)(round / 3 % 20) + part / 2,
-				    .disarm = round % 3 ? first + 2 : 0};
+				    .disarm = round % 2 ? number(first, 1) : 0};
 	epoch += !what.raise_at;
 	race_run(&what);
 	nr_left = check_blocks();
 	for (uint32_t j = 0; j < nr_racing; j++) {
-		assert_true(!race[j].report || race[j].report == first + 2 * j);
+		assert_true(!race[j].report || race[j].report == number(first, j));
 		if (!race[j].report)
 			assert_int_equal(nr_left, 0);
 	}
-	launch_init(&last, first, first + 6, 0);
+	launch_init(&last, first, next, next, 0);
 	(void)decide_all(&warp);
 	assert_int_equal(last.report, 0);
 	check_last();

@@ -96,10 +96,12 @@ static int max_runs(enum sim_program program, const struct prelude_slot *slot, u
 	if (!program_is_claim(program))
 		return prelude_runs(program, slot, block);
 	word = word_of(slot, block);
-	mine = slot->run + (has_moved(slot) && *disarm_of(slot) < slot->run);
+	mine = slot->run;
+	if (has_moved(slot) && *disarm_of(slot) < slot->run)
+		mine |= slot->run == slot->lead ? 3 : 1;
 	if (mine > *word)
 		*word = mine;
-	if (*word == slot->run + 1)
+	if (*word != slot->run && (*word | 3) == (slot->run | 3))
 		*(uint32_t *)slot->report = *told_of(slot) = slot->run;
 	return *word == slot->run;
 }
@@ -189,9 +191,32 @@ static int lost_runs(enum sim_program program, const struct prelude_slot *slot, 
 static int back_runs(enum sim_program program, const struct prelude_slot *slot, uint32_t block)
 {
 	if (program_is_claim(program) && *disarm_of(slot) >= slot->run &&
-	    *word_of(slot, block) == slot->run + 1)
+	    (*word_of(slot, block) | 2) == (slot->run | 3))
 		*word_of(slot, block) = slot->run;
 	return prelude_runs(program, slot, block);
+}
+
+/* What the lead of this launch has given up is forgotten by a helper that gives it up too. */
+static int forgotten_runs(enum sim_program program, const struct prelude_slot *slot, uint32_t block)
+{
+	int runs = prelude_runs(program, slot, block);
+
+	if (program_is_claim(program) && slot->run != slot->lead &&
+	    *word_of(slot, block) == (slot->run | 3))
+		*word_of(slot, block) = slot->run | 1;
+	return runs;
+}
+
+/* What a helper of this launch has given up is forgotten by the lead that gives it up too. */
+static int helper_forgotten_runs(enum sim_program program, const struct prelude_slot *slot,
+				 uint32_t block)
+{
+	int runs = prelude_runs(program, slot, block);
+
+	if (program_is_claim(program) && slot->run == slot->lead &&
+	    *word_of(slot, block) > (slot->run | 3) && (*word_of(slot, block) & 3) == 3)
+		*word_of(slot, block) = slot->run | 3;
+	return runs;
 }
 
 /* One block too many. */
@@ -265,6 +290,8 @@ static const struct mutant {
 	{"old words", {old_runs, prelude_would_leave, 0}},
 	{"given up", {lost_runs, prelude_would_leave, 0}},
 	{"taken back", {back_runs, prelude_would_leave, 0}},
+	{"lead's mark", {forgotten_runs, prelude_would_leave, 0}},
+	{"helper's mark", {helper_forgotten_runs, prelude_would_leave, 0}},
 	{"range", {range_runs, prelude_would_leave, 0}},
 	{"load", {load_runs, prelude_would_leave, 0}},
 	{"silent", {silent_runs, prelude_would_leave, 0}},

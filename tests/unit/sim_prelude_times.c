@@ -53,12 +53,12 @@ static void open(const char *chip)
 	});
 	assert_non_null(claim.rig.device);
 	claim.slot = (struct prelude_slot){
-		.count = 20000,
 		.state = (uintptr_t)claim.word,
 		.flag = {(uintptr_t)&claim.epoch[0], (uintptr_t)&claim.epoch[1]},
-		.first = 2,
-		.run = 2,
+		.first = 4,
+		.run = 4,
 		.report = (uintptr_t)&claim.report};
+	claim.slot.count = 20000;
 }
 
 static void submit(const struct qmd_spec *spec, enum sim_program program, uint64_t cost_ns)
@@ -66,6 +66,8 @@ static void submit(const struct qmd_spec *spec, enum sim_program program, uint64
 	struct sim_queue *queue = device_queue_new(claim.rig.device, 0);
 	uint32_t qmd[QMD_BUILD_BYTES / 4];
 
+	if (program_is_claim(program))
+		claim.slot.lead = claim.slot.run;
 	qmd_build(spec, &claim.rig.chip.limits, qmd);
 	assert_int_equal(
 		prelude_redirect(qmd_layout_by_name("V04_00"), qmd, 0x1000, (uintptr_t)&claim.slot),
@@ -134,9 +136,9 @@ static void launch_drains(void **state)
 	assert_int_equal(claim.nr_left, 20000 - claim.nr_ran);
 	/* Two waves, and 11,552 blocks at 0.6 ns. */
 	assert_in_range(claim.end_ns, 2 * 20120 + 6931, 2 * 20120 + 7100);
-	assert_int_equal(claim.word[0], 2);
-	assert_int_equal(claim.word[19999], 3);
-	assert_int_equal(claim.report, 2);
+	assert_int_equal(claim.word[0], 4);
+	assert_int_equal(claim.word[19999], 7);
+	assert_int_equal(claim.report, 4);
 	device_free(claim.rig.device);
 }
 
@@ -148,7 +150,7 @@ static void disarmed_launch_stays(void **state)
 	open("h100");
 	submit(&spec, SIM_PROGRAM_CLAIM, 20000);
 	(void)device_advance(claim.rig.device, 25000);
-	claim.header[1] = 2;
+	claim.header[1] = 4;
 	claim.epoch[0] = 1;
 	(void)device_advance(claim.rig.device, 1000000);
 	assert_int_equal(claim.rig.nr_over, 1);
@@ -175,7 +177,7 @@ static void clusters_drain_whole(void **state)
 	assert_int_equal(claim.nr_ran % 4, 0);
 	assert_int_equal(claim.nr_left, 20000 - claim.nr_ran);
 	for (uint32_t i = 0; i < 20000; i++)
-		assert_int_equal(claim.word[i], i % 4 ? 0 : i < claim.nr_ran ? 2 : 3);
+		assert_int_equal(claim.word[i], i % 4 ? 0 : i < claim.nr_ran ? 4 : 7);
 	device_free(claim.rig.device);
 }
 

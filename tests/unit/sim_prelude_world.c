@@ -51,18 +51,17 @@ struct work {
 	struct qmd_spec spec;
 	uint32_t nr_blocks;
 	uint64_t cost_ns;
-	uint32_t first, number;
+	uint32_t first, number, lead;
 	uint32_t next_lo; /* gate: first block of the next atom */
 	uint32_t epoch[2];
 	unsigned int nr_live;
-	unsigned int nr_live_going; /* of them, those that may be told to go */
-	int stays_armed;            /* two of them were there at once, and one still is */
+	unsigned int nr_live_going; /* of them, helpers that may be told to go */
 	int is_ended; /* a launch has ended without a report since the last time that none was there */
 	struct lane lane[3];
 	_Alignas(8) uint32_t header[PRELUDE_HEADER_BYTES / 4]; /* told, disarm */
 	uint32_t word[MAX_BLOCKS];
 	uint32_t owner[MAX_BLOCKS];    /* number of the launch that runs the block; 0: none */
-	uint32_t given_up[MAX_BLOCKS]; /* of the latest launch that gave it up */
+	uint64_t given_up[MAX_BLOCKS]; /* by which launches: a bit each */
 	uint8_t nr_ran[MAX_BLOCKS];
 };
 
@@ -137,6 +136,11 @@ static int is_disarmed(const struct launch *launch)
 	return launch->work->header[1] >= launch->number;
 }
 
+static uint64_t bit_of(const struct world *world, const struct launch *launch)
+{
+	return 1ull << (launch - world->launch);
+}
+
 static void model_run(struct world *world, struct launch *launch, uint32_t unit)
 {
 	struct work *work = launch->work;
@@ -147,7 +151,8 @@ static void model_run(struct world *world, struct launch *launch, uint32_t unit)
 	       "a block begins in a launch that is to go");
 	expect(world, is_mine || !launch->gave_up || is_disarmed(launch),
 	       "a launch that was told to go goes on");
-	expect(world, work->given_up[unit] != launch->number, "given up, and run after all");
+	expect(world, !(work->given_up[unit] & bit_of(world, launch)),
+	       "given up, and run after all");
 	world->counts->nr_held_back += epoch_has_moved(launch) && !is_mine;
 	work->owner[unit] = launch->number;
 }
@@ -160,11 +165,11 @@ static void model_leave(struct world *world, struct launch *launch, uint32_t uni
 	if (work->owner[unit])
 		return;
 	if (epoch_has_moved(launch) && !is_disarmed(launch)) {
-		work->given_up[unit] = launch->number;
+		work->given_up[unit] |= bit_of(world, launch);
 		launch->gave_up = 1;
 		world->counts->nr_given_up++;
 	}
-	expect(world, work->given_up[unit] == launch->number, "an open block is left");
+	expect(world, (work->given_up[unit] & bit_of(world, launch)) != 0, "an open block is left");
 }
 
 static void model_claim(struct world *world, struct launch *launch, uint32_t unit, int runs)
@@ -294,8 +299,7 @@ static void grid_over(void *user, const struct sim_grid *grid)
 	check_clusters(world, launch);
 	world->counts->nr_reports += launch->report != 0;
 	launch->is_over = 1;
-	launch->work->nr_live_going -= launch->covers != 0;
-	launch->work->stays_armed &= launch->work->nr_live_going > 0;
+	launch->work->nr_live_going -= launch->number != launch->slot.lead && launch->covers;
 	launch->lane->nr_over++;
 	launch->work->nr_live--;
 	launch->work->is_ended |= !is_gate(launch->work) && !launch->report;
@@ -355,13 +359,16 @@ static void fill_slot(struct launch *launch)
 
 	launch->slot = (struct prelude_slot){
 		.lo = launch->lo,
-		.count = launch->count,
 		.entry = work->spec.entry,
 		.state = (uintptr_t)work->word,
 		.first = work->first,
 		.run = launch->number,
 		.report = (uintptr_t)&launch->report,
 	};
+	if (is_gate(work))
+		launch->slot.count = launch->count;
+	else
+		launch->slot.lead = work->lead;
 	for (uint32_t i = 0; i < 2; i++) {
 		int is_covered = (int)(launch->covers >> i & 1);
 		launch->slot.flag[i] = (uintptr_t)(is_covered ? &work->epoch[i] : &calm_epoch);
@@ -381,15 +388,16 @@ static void launch_work(struct world *world, struct work *work, uint32_t count, 
 	launch->number = work->number;
 	launch->lo = work->next_lo;
 	launch->count = count;
+	if (!work->nr_live)
+		work->lead = work->number;
 	fill_slot(launch);
 	world->counts->nr_joined += work->nr_live > 0;
 	world->counts->nr_grown += work->nr_live == 1 && covers;
 	world->counts->nr_rescued += work->nr_live == 2;
 	world->counts->nr_launches++;
 	work->nr_live++;
-	work->stays_armed |= covers && work->nr_live_going;
-	work->nr_live_going += covers != 0;
-	work->number += 2;
+	work->nr_live_going += work->lead != work->number && covers;
+	work->number += PRELUDE_NUMBER_STEP;
 	work->next_lo += count;
 	submit(world, launch);
 }
@@ -460,7 +468,7 @@ static int world_open(struct world *world)
 		for (int j = 0; j < 3; j++)
 			work->lane[j].queue = group ? device_queue_new_in(world->device, group, -j)
 						    : device_queue_new(world->device, -j);
-		work->number = 2 + 2 * next_random(world, 1000);
+		work->number = PRELUDE_NUMBER_STEP * (1 + next_random(world, 1000));
 		/* Their difference counts, also where they or their signs overflow. */
 		work->epoch[0] = (next_random(world, 4) << 30) - next_random(world, 4);
 		work->epoch[1] = (next_random(world, 4) << 30) - next_random(world, 4);
@@ -539,38 +547,18 @@ static void pass_time(struct world *world)
 		expect(world, !device_check(world->device), "an invariant is broken");
 }
 
-/* One that may be told and has been disarmed. */
-static int live_is_disarmed(const struct world *world, const struct work *work)
-{
-	for (unsigned int i = 0; i < world->nr_launches; i++) {
-		const struct launch *launch = &world->launch[i];
-
-		if (launch->work == work && !launch->is_over && launch->covers &&
-		    is_disarmed(launch))
-			return 1;
-	}
-	return 0;
-}
-
 /*
- * Who tells a further launch of a claim: any owners, the first one; any of others while none that may be
- * told was disarmed, the second; nobody, a third beside one that may be told. -1: no launch now.
+ * Who tells a further launch of a claim: any owners, also a helper while no other one may be told; else
+ * nobody. -1: no launch now.
  */
 static int random_covers(struct world *world, const struct work *work)
 {
 	static const int covers[] = {0, 1, 2, 3, 3, 3};
 	int owners = covers[next_random(world, 6)];
 
-	switch (work->nr_live) {
-	case 0:
-		return owners;
-	case 1:
-		return live_is_disarmed(world, work) ? 0 : owners;
-	case 2:
-		return work->nr_live_going < 2 ? 0 : -1;
-	default:
+	if (work->nr_live > 2)
 		return -1;
-	}
+	return work->nr_live_going ? 0 : owners;
 }
 
 static void random_launch(struct world *world, struct work *work)
@@ -592,10 +580,10 @@ static void random_launch(struct world *world, struct work *work)
 
 static void disarm(struct world *world, struct work *work)
 {
-	/* See the header. */
-	if (work->stays_armed || work->number == work->first)
+	/* Less often than owners come back: what is disarmed gives nothing up. */
+	if (work->number == work->first || next_random(world, 2))
 		return;
-	work->header[1] = work->number - 2;
+	work->header[1] = work->number - PRELUDE_NUMBER_STEP;
 	world->counts->nr_disarmed++;
 }
 
@@ -603,12 +591,14 @@ static void random_step(struct world *world)
 {
 	struct work *work = &world->work[next_random(world, world->nr_works)];
 
-	switch (next_random(world, 8)) {
+	switch (next_random(world, 10)) {
 	case 0:
 	case 1:
+	case 2:
+	case 3:
 		work->epoch[next_random(world, 2)] += 1 + next_random(world, 3);
 		break;
-	case 2:
+	case 4:
 		disarm(world, work);
 		break;
 	default:

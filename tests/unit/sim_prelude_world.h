@@ -4,14 +4,13 @@
  * invented time, and a model that knows what each block may do.
  *
  * A work is a grid whose blocks run exactly once over all its launches: in atoms (gate), or claimed,
- * given up, disarmed, resumed under other masks, and joined: by a helper that the same, other or no owners
- * tell to go, and by a third that nobody does where one at most may be told. Works have slots, words and
+ * given up, disarmed, resumed under other masks, and joined: by helpers of which one at a time is told to go
+ * by the same or other owners, and others by nobody. Works have slots, words and
  * epochs of their own; words and epochs are kept from one work to the next, as both only grow. Grids
  * of clusters go by the cluster. A slot is poisoned when its launch is over. In a remote case the
  * device hears late which blocks leave, as a server does.
  *
- * A block's other warps decide at any later time of the launch, and must decide the same. Launches that
- * may both be told to go and were on the device together are not disarmed, as prelude.ptx asks for.
+ * A block's other warps decide at any later time of the launch, and must decide the same.
  *
  * The rule under test is a parameter. The model is not the rule: it keeps owners of blocks.
  */

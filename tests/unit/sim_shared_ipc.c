@@ -188,8 +188,9 @@ static void borrower(unsigned int number)
 	*claim.slot = (struct prelude_slot){.state = words + PRELUDE_HEADER_BYTES,
 					    .flag = {epoch, epoch},
 					    .calm = {CALM, CALM},
-					    .first = 2,
-					    .run = 2,
+					    .first = 4,
+					    .run = 4,
+					    .lead = 4,
 					    .report = claim.slot_address + sizeof(*claim.slot)};
 	claim.redirects = 1;
 	/* So much shared memory that an SM of the 16 holds one block: three waves. */
@@ -204,8 +205,8 @@ static void borrower(unsigned int number)
 	flag_add(LAUNCHED);
 	GOOD(cuStreamSynchronize(guest.stream));
 	for (unsigned int i = 0; i < NR_BLOCKS; i++)
-		CHECK(word_at(words, 2 + i) == (i < 16 ? 2 : 3));
-	CHECK(__atomic_load_n(report, __ATOMIC_RELAXED) == 2);
+		CHECK(word_at(words, 2 + i) == (i < 16 ? 4 : 7));
+	CHECK(__atomic_load_n(report, __ATOMIC_RELAXED) == 4);
 	GOOD(cuIpcCloseMemHandle(epoch));
 }
 

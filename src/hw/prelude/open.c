@@ -124,16 +124,25 @@ static int words_read(const struct opening *o, uint32_t ret_seen[NR_WORDS])
 		       : 0;
 }
 
+static int is_claim(enum prelude_kind kind)
+{
+	return kind == PRELUDE_CLAIM || kind == PRELUDE_CLAIM_CLUSTER;
+}
+
 /* Each claim has a number of its own, so that it must have written what is found. */
 static struct prelude_slot trial_slot(const struct opening *o, enum prelude_kind kind)
 {
 	uint64_t epoch = o->words + (uint64_t)AT_EPOCH * 4;
+	uint32_t number = PRELUDE_NUMBER_STEP * (1 + (uint32_t)kind);
+	/* In its place a gate finds how many blocks may run: none. */
+	uint32_t lead = is_claim(kind) ? number : 0;
 
 	return (struct prelude_slot){.state = o->words + (uint64_t)AT_STATE * 4,
 				     .flag = {epoch, epoch + 4},
 				     .calm = {CALM, CALM},
-				     .first = 2 + 2 * kind,
-				     .run = 2 + 2 * kind,
+				     .first = number,
+				     .run = number,
+				     .lead = lead,
 				     .report = o->slot_address + offsetof(struct prelude_slot, lo)};
 }
 
@@ -145,7 +154,7 @@ static int claim_check(const struct opening *o, uint32_t run)
 
 	if (r < 0)
 		return r;
-	return seen[AT_STATE] == run + 1 && !seen[AT_STATE + 1] && seen[AT_TOLD] == run &&
+	return seen[AT_STATE] == (run | 3) && !seen[AT_STATE + 1] && seen[AT_TOLD] == run &&
 			       !seen[AT_DISARM] && reported == run && seen[AT_EPOCH] == CALM
 		       ? 0
 		       : -EIO;
@@ -164,8 +173,7 @@ static int opening_try(const struct opening *o, enum prelude_kind kind, struct p
 	if (r < 0)
 		return r;
 	prelude->entry[kind] = trial.entry;
-	return kind == PRELUDE_CLAIM || kind == PRELUDE_CLAIM_CLUSTER ? claim_check(o, o->slot->run)
-								      : 0;
+	return is_claim(kind) ? claim_check(o, o->slot->run) : 0;
 }
 
 /* After a claim: of the words it left, two times eight bytes are copied. */

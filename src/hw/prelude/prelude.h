@@ -10,9 +10,10 @@
  *   gate      only blocks of a range run
  *   claim     every block, or every cluster, decides once whether it runs: see the words
  *   work      all claimed launches of one kernel launch of the program; they share the words
- *   word      what a claim leaves behind, one a block: 2k = launch number 2k runs it, 2k + 1 = launch
- *             2k gave it up. Numbers grow for the life of the words. The word of a cluster is
- *             that of its first block.
+ *   lead      the launch that others of its work join: helpers; each other launch is its own lead
+ *   word      what a claim leaves behind, one a block: n = launch number n runs it; n + 1 = launch n gave it
+ *             up; n + 3 = its lead did as well. Numbers are multiples of four and grow for the life
+ *             of the words. The word of a cluster is that of its first block.
  *   epoch     a word in device memory that only grows; a launch is told to go when it has moved
  *             past the value `calm` that the launch was given: (int32_t)(word - calm) > 0
  *   header    two words before the first word: at -4 `disarm`, a launch number: launches up to it
@@ -20,13 +21,13 @@
  *   report    host memory: the launch stores its number there once it has given a block up, before
  *             its completion record is written
  *
- * Of two launches of a work that are on the device at once, one at most may be told to go, or neither
- * may be disarmed: the later launch's mark on a word replaces the earlier one's, and warps of the block
- * that come after the disarming would decide anew. Of three, one at most may be told to go: between
- * two that give a block up, a third's swaps may both fail, for one warp and not for the next.
+ * Of the launches of a work that are on the device at once, all but one have that one as their lead, and
+ * beside the lead one at most may be told to go: a word has room for two that gave the block up. When
+ * that one has ended, another may be told to go.
  *
- * Costs (measured on H100, shared/facts): a block that leaves takes 0.6 ns of the grid; the gate
- * adds 0.1 % to blocks of 50 us, 0.5 % at 10 us, 2.5 % at 2 us; the claim 0.2, 1.2 and 6 %.
+ * Size on sm_90: the gate 16 instructions and 4 registers, the claim 101 and 13 (tests/data/prelude). Costs
+ * (measured on H100, shared/facts, with a claim of 83 instructions): a block that leaves takes 0.6 ns of the
+ * grid; the gate adds 0.1 % to blocks of 50 us, 0.5 % at 10 us, 2.5 % at 2 us; the claim 0.2, 1.2 and 6 %.
  */
 #ifndef LITHOS_HW_PRELUDE_H
 #define LITHOS_HW_PRELUDE_H
@@ -43,20 +44,25 @@ struct qmd_layout;
 #define PRELUDE_REGISTERS    24u /* a thread needs at least so many */
 #define PRELUDE_SLOT_BYTES   64u
 #define PRELUDE_HEADER_BYTES 8u /* before the words */
+#define PRELUDE_NUMBER_STEP  4u /* between numbers of launches */
 
 struct prelude_slot {
-	uint32_t lo;      /* gate: first block of the range; a cluster counts by its first block */
-	uint32_t count;   /* gate: blocks in it */
+	uint32_t lo; /* gate: first block of the range; a cluster counts by its first block */
+	union {
+		uint32_t count; /* gate: blocks in it */
+		uint32_t lead;  /* claim: number of the launch that this one joins, or its own */
+	};
 	uint64_t entry;   /* the kernel's entry point */
 	uint64_t state;   /* claim: device address of the words, 8-byte aligned */
 	uint64_t flag[2]; /* claim: device addresses of epochs; both valid, may be the same */
 	uint32_t calm[2]; /* claim: their values at the launch */
 	uint32_t first;   /* claim: number of the first launch of this work */
-	uint32_t run;     /* claim: number of this launch, even, at least `first` */
+	uint32_t run;     /* claim: number of this launch, at least `first` */
 	uint64_t report;  /* claim: device address of a word of host memory */
 };
 
 _Static_assert(sizeof(struct prelude_slot) == PRELUDE_SLOT_BYTES, "layout");
+_Static_assert(offsetof(struct prelude_slot, lead) == 4, "prelude.ptx");
 _Static_assert(offsetof(struct prelude_slot, entry) == 8, "prelude.ptx");
 _Static_assert(offsetof(struct prelude_slot, flag) == 24, "prelude.ptx");
 _Static_assert(offsetof(struct prelude_slot, calm) == 40, "prelude.ptx");

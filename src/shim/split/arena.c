@@ -8,7 +8,7 @@
  * of 2 MiB of its own, because an IPC handle gives away all of the memory that its allocation lies in.
  *
  * Words are never cleared between works: the numbers of launches grow, so what earlier works left
- * behind is smaller than a work's first number. After 2^31 launches, about twelve days of a program that
+ * behind is smaller than a work's first number. After 2^30 launches, about six days of a program that
  * claims two thousand kernels a second, the words are cleared and the numbers start again.
  *
  * Runs are taken in turn, so a slot rests as long as possible before it is used again. It is never
@@ -36,7 +36,7 @@
 #define EPOCH_WORDS  (4 * PRELUDE_SLOT_BYTES / 4) /* in use */
 #define EPOCH_BYTES  ((size_t)2 << 20)
 #define LAST_NUMBER  0xfffffff0u
-#define FIRST_NUMBER 2u
+#define FIRST_NUMBER PRELUDE_NUMBER_STEP
 #define WRITE_NS     5000000u
 
 _Static_assert(SLOT_BYTES <= REPORT_AT, "slots before reports");
@@ -236,7 +236,7 @@ uint32_t arena_next_number(void)
 {
 	if (arena.number >= LAST_NUMBER)
 		return 0;
-	arena.number += 2;
+	arena.number += PRELUDE_NUMBER_STEP;
 	return arena.number;
 }
 

@@ -15,10 +15,8 @@
  * first launch: it begins when that could. What follows the kernel in its stream is held until the work
  * is complete, or committed, which it is only while its one launch is that in the program's stream.
  *
- * How many. Words bear one launch at a time that gives blocks up beside others that do not, or two alone
- * (hw/prelude/prelude.h): of a third one a block could be torn. So a work whose launches may both be told is
- * not disarmed while one is left, and not rescued before one has ended. Such a second launch is made only of
- * kernels that were cut before and ended by themselves.
+ * How many. Words bear the launch in the program's stream, which helpers have as their lead, one helper at a
+ * time that may be told, and any that may not (hw/prelude/prelude.h): growth, then a rescue.
  *
  * Commit. When little is left of it and something waits behind it, the work is disarmed: launches up to
  * the latest number are not told any more. Only if no owner had raised its epoch by the time that this
@@ -34,12 +32,10 @@
  * successors may have run on half of its results: it is said once, as an error of the neighbour.
  *
  * What it does badly: with thousands of short claimed launches at once it would run out of works; those
- * are launched whole. A work stands still for ever when it grew, owners of both its launches came back, and
- * blocks of both wait for blocks that were left: a kernel that the code reader took for free of waiting, and
- * that ended all the same when it was cut before.
+ * are launched whole.
  *
  * Tested by tests/integration/split.bats, with every launch cut by tests/torture/order, and what is asked of
- * the words by tests/unit/sim_prelude_random.c and sim_prelude_race.c.
+ * the words by tests/unit/sim_prelude_random.c, sim_prelude_race.c and prelude/test_claims.py.
  */
 #include "shim/split/claim.h"
 
@@ -77,7 +73,6 @@ struct part {
 	uint32_t number;
 	uint8_t is_helper; /* in a stream of ours */
 	uint8_t is_rescue;
-	uint8_t is_armed; /* may be told to go */
 	struct epoch_coverage coverage;
 	struct tpcset tpcs; /* where it runs */
 };
@@ -87,6 +82,7 @@ struct work {
 	struct epoch_coverage coverage;   /* of the launch that is being made */
 	uint32_t extent_at, extent_words; /* of the arena's words, header included */
 	uint32_t first;                   /* number of the first launch */
+	uint32_t lead;                    /* of the latest that is no helper */
 	uint32_t last;                    /* of the latest */
 	uint32_t nr_parts;
 	struct part part[MAX_RUNS];
@@ -99,13 +95,12 @@ struct work {
 	uint8_t is_used;
 	uint8_t is_complete; /* a launch ended without a report */
 	uint8_t is_committed;
-	uint8_t cannot_commit; /* disarming was tried, or two that may be told met; it does not grow */
+	uint8_t cannot_commit; /* disarming was tried; it does not grow */
 	uint8_t is_marked;     /* what is in front of the first launch has an event */
 	uint8_t has_passed;    /* that event */
 	uint8_t is_waiting;    /* was found not to have begun */
 	uint8_t is_cut;        /* waits to be resumed */
 	uint8_t is_one_wave;
-	uint8_t was_cut; /* its kernel, in an earlier work */
 	uint8_t nr_cuts;
 };
 
@@ -204,6 +199,7 @@ static void edit_make(const struct work *work, uint32_t run, uint32_t number,
 		.slot = {.state = header_of(work) + PRELUDE_HEADER_BYTES,
 			 .first = work->first,
 			 .run = number,
+			 .lead = work->lead,
 			 .report = arena.report_at + run * sizeof(uint32_t)},
 	};
 	slot_epochs(work, &ret_edit->slot);
@@ -236,7 +232,7 @@ static uint32_t number_take(void)
 }
 
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 uint32_t known, struct split_edit *ret_edit)
+			 int is_one_wave, struct split_edit *ret_edit)
 {
 	struct work *work = work_place();
 	uint32_t run, number, at, nr;
@@ -253,13 +249,13 @@ struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, u
 	if (run == ARENA_RUNS)
 		return NULL;
 	*work = (struct work){.is_used = 1,
-			      .is_one_wave = (known & CLAIM_ONE_WAVE) != 0,
-			      .was_cut = (known & CLAIM_CUT_BEFORE) != 0,
+			      .is_one_wave = is_one_wave != 0,
 			      .op = op,
 			      .coverage = *coverage,
 			      .extent_at = at,
 			      .extent_words = nr,
 			      .first = number,
+			      .lead = number,
 			      .last = number};
 	(void)atomic_fetch_add_explicit(&claims.nr_works, 1, memory_order_relaxed);
 	edit_make(work, run, number, ret_edit);
@@ -270,7 +266,7 @@ struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, u
 }
 
 /* The edit of a launch that is not the work's first; -EAGAIN without a free run. */
-static int edit_make_part(struct work *work, struct split_edit *ret_edit)
+static int edit_make_part(struct work *work, int is_helper, struct split_edit *ret_edit)
 {
 	uint32_t run = arena_take_run();
 	uint32_t number = run < ARENA_RUNS ? arena_next_number() : 0;
@@ -281,8 +277,11 @@ static int edit_make_part(struct work *work, struct split_edit *ret_edit)
 		return -EAGAIN;
 	}
 	work->last = number;
+	if (!is_helper)
+		work->lead = number;
 	edit_make(work, run, number, ret_edit);
 	ret_edit->is_part = 1;
+	ret_edit->is_helper = is_helper != 0;
 	return 0;
 }
 
@@ -290,7 +289,7 @@ int claim_resume(struct work *work, const struct epoch_coverage *coverage,
 		 struct split_edit *ret_edit)
 {
 	work->coverage = *coverage;
-	return edit_make_part(work, ret_edit);
+	return edit_make_part(work, 0, ret_edit);
 }
 
 void claim_abandon(struct work *work)
@@ -305,15 +304,6 @@ static int is_alone(const struct work *work)
 	return work->nr_parts == 1 && !work->part[0].is_helper;
 }
 
-static uint32_t nr_armed(const struct work *work)
-{
-	uint32_t nr = 0;
-
-	for (uint32_t i = 0; i < work->nr_parts; i++)
-		nr += work->part[i].is_armed;
-	return nr;
-}
-
 static void part_add(struct work *work, const struct split_edit *edit)
 {
 	struct part *part = &work->part[work->nr_parts++];
@@ -323,10 +313,8 @@ static void part_add(struct work *work, const struct split_edit *edit)
 			      .is_helper = edit->is_helper,
 			      .is_rescue = edit->is_everywhere,
 			      .tpcs = edit->tpcs};
-	if (!edit->is_everywhere) {
+	if (!edit->is_everywhere)
 		part->coverage = work->coverage;
-		part->is_armed = part->coverage.nr || claims.cut_every_ns;
-	}
 }
 
 static void join_all(const struct work *work)
@@ -347,7 +335,6 @@ void claim_launched(struct work *work, const struct split_edit *edit, uint64_t n
 	if (edit->is_helper) {
 		join_all(work);
 		work->helped_ns = edit->is_everywhere ? now_ns : work->helped_ns;
-		work->cannot_commit |= nr_armed(work) > 1;
 		return;
 	}
 	work->launched_ns = now_ns;
@@ -410,7 +397,7 @@ static int stream_ready(const struct work *work, enum claim_help help, CUstream 
 	return 0;
 }
 
-/* See the theory: of two that may be told, none is rescued; and no work has two such helpers. */
+/* Once. */
 static int may_rescue(const struct work *work)
 {
 	for (uint32_t i = 0; i < work->nr_parts; i++) {
@@ -418,12 +405,12 @@ static int may_rescue(const struct work *work)
 		if (part->is_rescue)
 			return 0;
 	}
-	return work->is_marked && work->nr_parts < MAX_RUNS && nr_armed(work) < 2;
+	return work->is_marked && work->nr_parts < MAX_RUNS;
 }
 
 static int rescue_make(struct work *work, struct split_edit *ret_edit)
 {
-	if (!may_rescue(work) || edit_make_part(work, ret_edit))
+	if (!may_rescue(work) || edit_make_part(work, 1, ret_edit))
 		return -EAGAIN;
 	for (uint32_t i = 0; i < EPOCH_COVERS; i++) {
 		ret_edit->slot.flag[i] = arena.epoch + HELPER_EPOCH_AT;
@@ -452,18 +439,12 @@ static uint64_t left_ns(const struct work *work, uint64_t now_ns)
 	return ran < work->predicted_ns ? work->predicted_ns - ran : 0;
 }
 
-/*
- * TPCs that may be used now and that the work's launch does not have: for a second launch that may be
- * told, only of kernels that are known to end when they are cut.
- */
+/* TPCs that may be used now and that the work's launch does not have. */
 static struct tpcset more_tpcs(const struct work *work)
 {
 	struct share_view scratch, *view = view_of(thread_self(), &scratch);
 	struct tpcset usable = tpcset_or(view->lend.own, view_lendable(view, clock_now_ns()));
-	struct tpcset untold = tpcset_or(view->lend.own, view->lend.unowned);
 
-	if (nr_armed(work) && !work->was_cut)
-		usable = tpcset_and(usable, untold);
 	return tpcset_andnot(usable, work->part[0].tpcs);
 }
 
@@ -512,7 +493,7 @@ static int grow_make(struct work *work, struct split_edit *ret_edit)
 		return err;
 	coverage.tpcs = tpcset_and(coverage.tpcs, more);
 	work->coverage = coverage;
-	err = edit_make_part(work, ret_edit);
+	err = edit_make_part(work, 1, ret_edit);
 	if (!err)
 		ret_edit->charge_ns = grow_charge_ns(work, left_ns(work, now), gain);
 	return err;
@@ -527,9 +508,7 @@ int claim_help(struct work *work, enum claim_help help, struct split_edit *ret_e
 	work->grow_ns = clock_now_ns() + GROW_PAUSE_NS;
 	if (err)
 		return err;
-	err = help == HELP_GROW ? grow_make(work, ret_edit) : rescue_make(work, ret_edit);
-	ret_edit->is_helper = 1;
-	return err;
+	return help == HELP_GROW ? grow_make(work, ret_edit) : rescue_make(work, ret_edit);
 }
 
 /* --- looking at works ------------------------------------------------------------------------------------ */

@@ -42,16 +42,12 @@ enum claim_help {
 /* Works that launches on the GPU belong to. Any thread. */
 uint32_t claim_nr_works(void);
 
-/* What is known of a kernel. */
-#define CLAIM_ONE_WAVE   1u /* all its blocks begin at once */
-#define CLAIM_CUT_BEFORE 2u /* it was cut already, and what ran of it ended by itself */
-
 /*
- * A work for a launch of so many blocks (CLAIM_* in `known`), and its first edit; NULL when words, runs
- * or works are short.
+ * A work for a launch of so many blocks (of one wave: all of them begin at once), and its first edit;
+ * NULL when words, runs or works are short.
  */
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
-			 uint32_t known, struct split_edit *ret_edit);
+			 int is_one_wave, struct split_edit *ret_edit);
 
 /* The edit that resumes a work, with new covers; -EAGAIN without a free run. */
 int claim_resume(struct work *work, const struct epoch_coverage *coverage,

@@ -39,7 +39,6 @@
 #define SHAPE_KNOWN       1u
 #define SHAPE_WHOLE       2u /* not to be split on as many TPCs as the top byte says */
 #define SHAPE_CLAIMED     4u /* was claimed the last time, on as many */
-#define SHAPE_CUT         8u /* was told to go, and resumed */
 #define SHAPE_WIDTH_SHIFT 24u
 #define SHAPE_WIDTH       (1u << SHAPE_WIDTH_SHIFT)
 #define US_NS             1000u
@@ -349,23 +348,13 @@ static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 	return PLAN_DONE;
 }
 
-/* What claims need to know of a kernel: CLAIM_*. */
-static uint32_t known_of(const struct thread_state *t, const struct split_plan *chosen)
-{
-	uint32_t known = chosen->reason == SPLIT_ONE_WAVE ? CLAIM_ONE_WAVE : 0;
-
-	if (t->asked.func && shape_of(t->asked.slot) & SHAPE_CUT)
-		known |= CLAIM_CUT_BEFORE;
-	return known;
-}
-
 static enum plan_next first_begin(struct thread_state *t, struct op *op)
 {
 	struct split_plan chosen = choose(t, op);
 
 	if (chosen.way == SPLIT_CLAIMED) {
-		op->work = claim_begin(op, &plan.coverage, op->nr_blocks, known_of(t, &chosen),
-				       &plan.edit);
+		op->work = claim_begin(op, &plan.coverage, op->nr_blocks,
+				       chosen.reason == SPLIT_ONE_WAVE, &plan.edit);
 		t->split = op->work ? &plan.edit : NULL;
 		plan.begun = op->work;
 		if (!op->work)
@@ -383,14 +372,6 @@ static enum plan_next first_begin(struct thread_state *t, struct op *op)
 	return PLAN_DONE;
 }
 
-/* A gang would have stood still, and is not claimed again. */
-static void shape_note_cut(const struct thread_state *t)
-{
-	if (t->asked.func && t->asked.slot < SHAPES && shape_of(t->asked.slot))
-		(void)atomic_fetch_or_explicit(&plan.shape[t->asked.slot], SHAPE_CUT,
-					       memory_order_relaxed);
-}
-
 /*
  * With more owners than words by now, the rest runs as any other launch does: to its end. It must run
  * somewhere.
@@ -402,7 +383,6 @@ static enum plan_next resume_begin(struct thread_state *t, struct op *op)
 	if (claim_resume(op->work, &plan.coverage, &plan.edit))
 		return PLAN_LATER;
 	t->split = &plan.edit;
-	shape_note_cut(t);
 	thread_count(STATS_works_resumed);
 	return PLAN_DONE;
 }

@@ -3,15 +3,15 @@
  * Preludes: which blocks of a redirected launch run.
  *
  * Problem: what runs before a kernel is machine code on hardware, and there is none here. Idea: the
- * rule that tools/prelude/prelude.ptx has in instructions, in C, instruction by instruction where
- * another processor may look: the word is read before the epochs and these before `disarm`, both
- * swaps are swaps, and the report comes after them. One decision a block stands for those of its
- * warps, which agree.
+ * rule that tools/prelude/prelude.ptx has in instructions, in C, with the same accesses where another
+ * processor may look: swaps are swaps, and the report comes after them. One decision a block stands for
+ * those of its warps, which agree.
  *
  * Another launch of the work, in this process or another one, may decide the same word at any time;
  * the words are the only thing shared, so the order of accesses is relaxed, as it is on the device.
  *
- * Tested by tests/unit/sim_prelude_random.c and sim_prelude_race.c.
+ * Tested by tests/unit/sim_prelude_random.c and sim_prelude_race.c, and against the PTX, whose every order
+ * of accesses is gone through, by tests/unit/prelude/test_claims.py.
  */
 #include "hw/prelude/prelude.h"
 #include "sim/device/internal.h"
@@ -21,9 +21,33 @@ static int gate_runs(const struct prelude_slot *slot, uint32_t block)
 	return block - slot->lo < slot->count;
 }
 
+/* A launch that is on the device, as this one, has given the block up. */
+static int is_mark(const struct prelude_slot *slot, uint32_t word)
+{
+	return word & 1 && word >= slot->lead;
+}
+
+/* This launch has: the lead says so by a bit of its own, a helper by its number. */
+static int is_mine(const struct prelude_slot *slot, uint32_t word)
+{
+	if (!is_mark(slot, word))
+		return 0;
+	return slot->run == slot->lead ? (word & 3) == 3 : (word & ~2u) == (slot->run | 1);
+}
+
 static int is_open(const struct prelude_slot *slot, uint32_t word)
 {
-	return (word & 1 || word < slot->first) && word != slot->run + 1;
+	return (word & 1 || word < slot->first) && !is_mine(slot, word);
+}
+
+/* The word that says that this launch has given the block up too. */
+static uint32_t mark_of(const struct prelude_slot *slot, uint32_t word)
+{
+	int joins = is_mark(slot, word);
+
+	if (slot->run == slot->lead)
+		return (joins ? word : slot->run) | 3;
+	return slot->run | 1 | (joins ? word & 2 : 0);
 }
 
 /* Whether the word's swap from what it was took place; what it is now. */
@@ -65,12 +89,13 @@ static int claim_runs(const struct prelude_slot *slot, uint32_t block)
 {
 	uint32_t *at = (uint32_t *)(slot->state + (uint64_t)block * sizeof(uint32_t));
 	uint32_t word = __atomic_load_n(at, __ATOMIC_RELAXED);
-	uint32_t mine = is_to_go(slot) ? slot->run + 1 : slot->run;
+	int goes = is_to_go(slot);
 
-	/* The other launch of this work may give the block up between the load and the swap. */
-	if (is_open(slot, word) && !swap(at, &word, mine) && word & 1 && is_open(slot, word))
-		(void)swap(at, &word, mine);
-	if (word == slot->run + 1)
+	/* Another launch of this work may give the block up between the load and the swap. */
+	while (is_open(slot, word) && !swap(at, &word, goes ? mark_of(slot, word) : slot->run) &&
+	       word & 1)
+		;
+	if (is_mine(slot, word))
 		report(slot);
 	return word == slot->run;
 }

@@ -34,13 +34,13 @@ static void test_far_apart(void **state)
 
 	(void)state;
 	see(&grace, 5000, 100);
-	assert_int_equal(grace_ns(&grace, MOST), MOST / 8);
+	assert_int_equal(grace_ns(&grace, MOST), MOST / 4);
 	/* Launches that follow at once say nothing about longer gaps. */
 	for (int i = 0; i < 100; i++) {
 		see(&grace, 3, 3);
 		see(&grace, 5000, 1);
 	}
-	assert_int_equal(grace_ns(&grace, MOST), MOST / 8);
+	assert_int_equal(grace_ns(&grace, MOST), MOST / 4);
 }
 
 /* 70 % of 5 ms, 20 % of 60 us, 10 % of 130 us. */
@@ -56,9 +56,9 @@ static void test_worked_example(void **state)
 		see(&grace, 60, 1);
 		see(&grace, 130, 1);
 	}
-	assert_in_range(grace_ns(&grace, MOST), 75 * US, 150 * US);
+	assert_in_range(grace_ns(&grace, MOST), 100 * US, 175 * US);
 	see(&grace, 130, 3);
-	assert_int_equal(grace_ns(&grace, MOST), 150 * US);
+	assert_int_equal(grace_ns(&grace, MOST), 175 * US);
 }
 
 static void test_decoding(void **state)
@@ -70,7 +70,7 @@ static void test_decoding(void **state)
 		see(&grace, 160, 30);
 		see(&grace, 9000, 1);
 	}
-	assert_int_equal(grace_ns(&grace, MOST), 175 * US);
+	assert_int_equal(grace_ns(&grace, MOST), 200 * US);
 }
 
 static void test_habits_change(void **state)
@@ -81,9 +81,9 @@ static void test_habits_change(void **state)
 	see(&grace, 190, 200);
 	assert_int_equal(grace_ns(&grace, MOST), MOST);
 	see(&grace, 4000, 60);
-	assert_int_equal(grace_ns(&grace, MOST), MOST / 8);
+	assert_int_equal(grace_ns(&grace, MOST), MOST / 4);
 	see(&grace, 110, 5);
-	assert_int_equal(grace_ns(&grace, MOST), 125 * US);
+	assert_int_equal(grace_ns(&grace, MOST), 150 * US);
 }
 
 static void test_odd_times(void **state)

@@ -41,3 +41,13 @@ lithos_prelude_test(sim_preludes_shared 10000 4000
 	LITHOS_SIM_DEVICE=${CMAKE_BINARY_DIR}/tests/sim_gpu_program_preludes)
 # Their measurements.
 lithos_bats_test(preludes)
+
+# What tests/device/graph_gaps.py runs on a GPU does what it says; its times mean nothing here.
+function(lithos_graph_gaps_test name)
+	lithos_sim_test(sim_graph_gaps_${name} COMMAND graph_gaps --kernels 20 --samples 10 ${ARGN}
+		NATIVE THREADS ENV LITHOS_SIM_DEVICE=${CMAKE_BINARY_DIR}/tests/sim_gpu_gaps_${name})
+endfunction()
+lithos_graph_gaps_test(base)
+lithos_graph_gaps_test(before --streams --word before)
+lithos_graph_gaps_test(own --word own)
+lithos_graph_gaps_test(all --streams --word late --export --opened --neighbour)

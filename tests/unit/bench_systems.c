@@ -114,6 +114,22 @@ static void test_split_is_forced_or_cleared(void **state)
 	}
 }
 
+static void test_split_of_one_program(void **state)
+{
+	const struct bench bench = bench_of(BENCH_HYBRID);
+	struct command command;
+
+	(void)state;
+	(void)command_of(&bench, "lithos-auto-fg", BENCH_FOREGROUND, &command);
+	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
+	(void)command_of(&bench, "lithos-auto-fg", BENCH_BACKGROUND, &command);
+	assert_null(value_of(&command, "LITHOS_SPLIT"));
+	(void)command_of(&bench, "lithos-auto-bg", BENCH_BACKGROUND, &command);
+	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
+	(void)command_of(&bench, "lithos-auto-bg", BENCH_FOREGROUND, &command);
+	assert_null(value_of(&command, "LITHOS_SPLIT"));
+}
+
 static void test_quotas(void **state)
 {
 	const struct bench bench = bench_of(BENCH_HYBRID);
@@ -164,6 +180,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scenarios_have_systems),
 		cmocka_unit_test(test_split_is_forced_or_cleared),
+		cmocka_unit_test(test_split_of_one_program),
 		cmocka_unit_test(test_quotas),
 		cmocka_unit_test(test_long_programs),
 	};

@@ -10,7 +10,8 @@
  *
  * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-auto`,
  * `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos` with the option `split` set for both
- * programs, to tell what each way to launch long kernels is worth (docs/splitting.md).
+ * programs, to tell what each way to launch long kernels is worth (docs/splitting.md); `lithos-auto-fg` and
+ * `lithos-auto-bg` for one of them, to tell on whose side a cost lies.
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
@@ -36,6 +37,8 @@ const struct bench_system bench_systems[] = {
 	{.name = "lithos-whole",  .has_daemon = 1, .split = "whole", .in_long = 1},
 	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
 	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},
+	{.name = "lithos-auto-fg", .has_daemon = 1, .split = "auto", .split_of = BENCH_FOREGROUND},
+	{.name = "lithos-auto-bg", .has_daemon = 1, .split = "auto", .split_of = BENCH_BACKGROUND},
 };
 /* clang-format on */
 const size_t nr_bench_systems = sizeof(bench_systems) / sizeof(bench_systems[0]);
@@ -142,7 +145,8 @@ static void add_lithos(const struct bench *bench, const struct bench_system *sys
 	int is_background = strcmp(role, BENCH_BACKGROUND) == 0;
 
 	command_env(command, "LITHOS_SOCKET", "%s", place->socket);
-	if (system->split != NULL)
+	if (system->split != NULL &&
+	    (system->split_of == NULL || strcmp(role, system->split_of) == 0))
 		command_env(command, "LITHOS_SPLIT", "%s", system->split);
 	command_arg(command, "%s", bench->exe);
 	command_arg(command, "run");

@@ -44,10 +44,12 @@ enum when {
 	OWN
 };
 
+/* As --word spells them. */
+static const char *const words[] = {"never", "before", "late", "own"};
+
 struct setting {
 	bool has_streams, has_export, is_opened, has_neighbour;
 	enum when when;
-	const char *word;
 	long kernels, samples;
 };
 
@@ -251,35 +253,38 @@ static void measure(struct bench *bench)
 	qsort(us, n, sizeof(us[0]), compare);
 	printf("streams=%d word=%s export=%d opened=%d neighbour=%d kernels=%ld samples=%zu "
 	       "ns_per_kernel_p10=%.0f ns_per_kernel_p50=%.0f ns_per_kernel_p90=%.0f\n",
-	       setting->has_streams, setting->word, setting->has_export, setting->is_opened,
+	       setting->has_streams, words[setting->when], setting->has_export, setting->is_opened,
 	       setting->has_neighbour, setting->kernels, n,
 	       us[n / 10] * 1e3 / (double)setting->kernels,
 	       us[n / 2] * 1e3 / (double)setting->kernels,
 	       us[n * 9 / 10] * 1e3 / (double)setting->kernels);
 }
 
+/* The value of --word; NEVER without it or for another one. */
+static enum when when_of(int argc, char **argv)
+{
+	for (int i = 1; i < argc - 1; i++) {
+		if (strcmp(argv[i], "--word") != 0)
+			continue;
+		for (int w = BEFORE; w <= OWN; w++) {
+			if (!strcmp(argv[i + 1], words[w]))
+				return (enum when)w;
+		}
+	}
+	return NEVER;
+}
+
 static struct setting setting_read(int argc, char **argv)
 {
-	static const char *const words[] = {"never", "before", "late", "own"};
-	struct setting setting = {
+	return (struct setting){
 		.has_streams = prog_flag(argc, argv, "--streams"),
 		.has_export = prog_flag(argc, argv, "--export"),
 		.is_opened = prog_flag(argc, argv, "--opened"),
 		.has_neighbour = prog_flag(argc, argv, "--neighbour"),
-		.word = words[NEVER],
+		.when = when_of(argc, argv),
 		.kernels = prog_option(argc, argv, "--kernels", 300),
 		.samples = prog_option(argc, argv, "--samples", 300),
 	};
-
-	for (int i = 1; i < argc - 1; i++) {
-		for (unsigned int w = BEFORE; !strcmp(argv[i], "--word") && w <= OWN; w++) {
-			if (!strcmp(argv[i + 1], words[w])) {
-				setting.when = (enum when)w;
-				setting.word = words[w];
-			}
-		}
-	}
-	return setting;
 }
 
 static bool is_sound(const struct setting *setting)

@@ -7,7 +7,8 @@
  * itself what an owner does then, a step a flag, so that the step can be found: without the shim, under
  * whatever MPS there is.
  *
- *   graph_gaps [--streams] [--word before|late|own] [--export] [--opened] [--neighbour] [--kernels N] [--samples N]
+ *   graph_gaps [--streams] [--word before|late|own] [--export] [--opened] [--neighbour]
+ *              [--its-streams] [--kernels N] [--samples N]
  *
  * --streams     two streams of the highest priority, each used once
  * --word WHEN   a store to device memory at each sample: by one of these streams before the graph's launch or
@@ -15,6 +16,7 @@
  * --export      that memory has an IPC handle; --opened: and the neighbour has opened it
  * --neighbour   another process runs kernels of 20 us blocks for 1 ms of every 5 (samples that meet them are in
  *               the upper percentiles); its MPS client priority is that of GRAPH_GAPS_PRIORITY
+ * --its-streams and the neighbour has used a stream of the highest priority once, as a borrower that claims has
  *
  * Prints one line; exit codes as tests/programs.
  */
@@ -48,7 +50,7 @@ enum when {
 static const char *const words[] = {"never", "before", "late", "own"};
 
 struct setting {
-	bool has_streams, has_export, is_opened, has_neighbour;
+	bool has_streams, has_export, is_opened, has_neighbour, has_its_streams;
 	enum when when;
 	long kernels, samples;
 };
@@ -81,6 +83,15 @@ static CUstream top_stream(void)
 	CUstream stream = NULL;
 
 	MUST(create(&stream, CU_STREAM_NON_BLOCKING, TOP_PRIORITY));
+	return stream;
+}
+
+static CUstream use_top_stream(CUdeviceptr word)
+{
+	CUstream stream = top_stream();
+
+	MUST(cu.MemsetD32Async(word, 0, 1, stream));
+	MUST(cu.StreamSynchronize(stream));
 	return stream;
 }
 
@@ -126,7 +137,7 @@ static void open_word(void)
 		MUST(open_handle(&word, handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
 }
 
-static int neighbour_main(bool opens)
+static int neighbour_main(bool opens, bool has_streams)
 {
 	struct prog prog;
 	CUdeviceptr count;
@@ -137,6 +148,8 @@ static int neighbour_main(bool opens)
 	count = prog_words(blocks, 0);
 	if (opens)
 		open_word();
+	if (has_streams)
+		use_top_stream(count);
 	while (!is_told_to_end()) {
 		for (unsigned int us = 0; us < BURST_US; us += BLOCK_NS / 1000)
 			launch_count(&prog, NULL, count, blocks, BLOCK_NS);
@@ -149,14 +162,20 @@ static int neighbour_main(bool opens)
 
 static void neighbour_start(struct bench *bench)
 {
-	char name[] = "/proc/self/exe", main_option[] = "--be-neighbour", opens[] = "--opened";
-	char *argv[] = {name, main_option, bench->setting.is_opened ? opens : NULL, NULL};
+	char name[] = "/proc/self/exe", main_option[] = "--be-neighbour", opens[] = "--opened",
+	     streams[] = "--its-streams";
+	char *argv[5] = {name, main_option};
+	int argc = 2;
 	const char *priority = getenv("GRAPH_GAPS_PRIORITY");
 	posix_spawn_file_actions_t actions;
 	int down[2] = {-1, -1};
 
 	if (!CHECK(!pipe(down)))
 		exit(PROG_FAIL);
+	if (bench->setting.is_opened)
+		argv[argc++] = opens;
+	if (bench->setting.has_its_streams)
+		argv[argc++] = streams;
 	/* Of the neighbour alone: this process has made its context. */
 	if (priority)
 		(void)setenv("CUDA_MPS_CLIENT_PRIORITY", priority, 1);
@@ -199,11 +218,8 @@ static void do_steps(struct bench *bench)
 		(CUresult(*)(CUipcMemHandle *, CUdeviceptr))symbol("cuIpcGetMemHandle");
 	CUipcMemHandle handle;
 
-	for (int i = 0; bench->setting.has_streams && i < 2; i++) {
-		bench->other[i] = top_stream();
-		MUST(cu.MemsetD32Async(bench->word, 0, 1, bench->other[i]));
-		MUST(cu.StreamSynchronize(bench->other[i]));
-	}
+	for (int i = 0; bench->setting.has_streams && i < 2; i++)
+		bench->other[i] = use_top_stream(bench->word);
 	if (bench->setting.has_export)
 		MUST(get_handle(&handle, bench->word));
 	if (bench->setting.has_neighbour)
@@ -251,10 +267,11 @@ static void measure(struct bench *bench)
 	for (size_t i = 0; i < n; i++)
 		us[i] = sample_us(bench);
 	qsort(us, n, sizeof(us[0]), compare);
-	printf("streams=%d word=%s export=%d opened=%d neighbour=%d kernels=%ld samples=%zu "
+	printf("streams=%d word=%s export=%d opened=%d neighbour=%d its_streams=%d kernels=%ld "
+	       "samples=%zu "
 	       "ns_per_kernel_p10=%.0f ns_per_kernel_p50=%.0f ns_per_kernel_p90=%.0f\n",
 	       setting->has_streams, words[setting->when], setting->has_export, setting->is_opened,
-	       setting->has_neighbour, setting->kernels, n,
+	       setting->has_neighbour, setting->has_its_streams, setting->kernels, n,
 	       us[n / 10] * 1e3 / (double)setting->kernels,
 	       us[n / 2] * 1e3 / (double)setting->kernels,
 	       us[n * 9 / 10] * 1e3 / (double)setting->kernels);
@@ -281,6 +298,7 @@ static struct setting setting_read(int argc, char **argv)
 		.has_export = prog_flag(argc, argv, "--export"),
 		.is_opened = prog_flag(argc, argv, "--opened"),
 		.has_neighbour = prog_flag(argc, argv, "--neighbour"),
+		.has_its_streams = prog_flag(argc, argv, "--its-streams"),
 		.when = when_of(argc, argv),
 		.kernels = prog_option(argc, argv, "--kernels", 300),
 		.samples = prog_option(argc, argv, "--samples", 300),
@@ -293,7 +311,8 @@ static bool is_sound(const struct setting *setting)
 
 	return setting->kernels > 0 && setting->samples > 0 && setting->samples <= MAX_SAMPLES &&
 	       (!needs_streams || setting->has_streams) &&
-	       (!setting->is_opened || (setting->has_export && setting->has_neighbour));
+	       (!setting->is_opened || (setting->has_export && setting->has_neighbour)) &&
+	       (!setting->has_its_streams || setting->has_neighbour);
 }
 
 int main(int argc, char **argv)
@@ -301,10 +320,12 @@ int main(int argc, char **argv)
 	struct bench bench = {.setting = setting_read(argc, argv)};
 
 	if (argc > 1 && !strcmp(argv[1], "--be-neighbour"))
-		return neighbour_main(prog_flag(argc, argv, "--opened"));
+		return neighbour_main(prog_flag(argc, argv, "--opened"),
+				      prog_flag(argc, argv, "--its-streams"));
 	if (!is_sound(&bench.setting)) {
 		fprintf(stderr, "graph_gaps: --word before and late need --streams, --opened needs "
-				"--export and --neighbour; at most 10000 samples\n");
+				"--export, it and --its-streams need --neighbour; at most 10000 "
+				"samples\n");
 		return PROG_FAIL;
 	}
 	prog_open(&bench.prog);

@@ -25,7 +25,13 @@ STEPS = (
     "--export",
     "--streams --word late --export",
 )
-NEIGHBOUR_STEPS = (*STEPS, "--export --opened", "--streams --word late --export --opened")
+NEIGHBOUR_STEPS = (
+    *STEPS,
+    "--its-streams",
+    "--export --opened",
+    "--streams --word late --export --opened",
+    "--streams --word late --export --opened --its-streams",
+)
 PROGRAM = os.path.join(common.BUILD, "tests", "device", "graph_gaps")
 
 

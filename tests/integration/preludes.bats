@@ -68,7 +68,7 @@ cells() {
 
 @test "cost: six lengths of blocks and three sizes, native, gated and claimed" {
 	skip_under_sanitizer "takes minutes"
-	run measure --cost --cost-times 3
+	run measure --cost
 	assert_equal "$status" 0 status
 	python3 - <<-PY
 		rows = [dict(w.split("=") for w in line.split()[1:]) for line in """$output""".splitlines()

@@ -418,7 +418,7 @@ int main(int argc, char **argv)
 	if (prog_flag(argc, argv, "--drains"))
 		drains(argc, argv);
 	if (prog_flag(argc, argv, "--cost"))
-		costs(argc, argv);
+		costs();
 	rig_close();
 	return prog_result();
 }

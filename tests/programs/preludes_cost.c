@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#define MAX_TIMES 15
+#define NR_TIMES  15
 #define KERNEL_US 5000.0
 
 enum way {
@@ -57,43 +57,39 @@ static unsigned int nr_blocks_of(const struct fma_shape *shape, unsigned int blo
 	return blocks < COST_MAX_BLOCKS ? (unsigned int)blocks : COST_MAX_BLOCKS;
 }
 
-/* Of nr_times launches each way. */
-static void cost(const struct fma_shape *shape, unsigned int block_us, int nr_times)
+static void cost(const struct fma_shape *shape, unsigned int block_us)
 {
-	double took[NR_WAYS][MAX_TIMES], median[NR_WAYS];
+	double took[NR_WAYS][NR_TIMES], median[NR_WAYS];
 	CUevent from = gpu_stamp(), to = gpu_stamp();
 	struct fma_launch fma;
 
 	fma_launch(&fma, shape, nr_blocks_of(shape, block_us), fma_rounds(shape, block_us));
 	(void)took_us(&fma, CLAIMED, from, to);
-	for (int i = 0; i < nr_times * NR_WAYS; i++)
+	for (int i = 0; i < NR_TIMES * NR_WAYS; i++)
 		took[i % NR_WAYS][i / NR_WAYS] = took_us(&fma, (enum way)(i % NR_WAYS), from, to);
 	for (int way = 0; way < NR_WAYS; way++) {
-		rig_sort(took[way], (size_t)nr_times);
-		median[way] = took[way][nr_times / 2];
+		rig_sort(took[way], NR_TIMES);
+		median[way] = took[way][NR_TIMES / 2];
 	}
 	printf("cost block_us=%u threads=%u resident=%u blocks=%u native_us=%.1f "
 	       "native_spread_pct=%.2f gate_pct=%.2f claim_pct=%.2f\n",
 	       block_us, shape->threads, shape->nr_resident, fma.launch.grid[0], median[NATIVE],
-	       (took[NATIVE][nr_times - 1] / took[NATIVE][0] - 1) * 100,
+	       (took[NATIVE][NR_TIMES - 1] / took[NATIVE][0] - 1) * 100,
 	       (median[GATED] / median[NATIVE] - 1) * 100,
 	       (median[CLAIMED] / median[NATIVE] - 1) * 100);
 	MUST(cu.EventDestroy(from));
 	MUST(cu.EventDestroy(to));
 }
 
-void costs(int argc, char **argv)
+void costs(void)
 {
 	static const unsigned int block_us[] = {2, 5, 10, 20, 50, 100};
 	static const unsigned int shapes[][2] = {{64, 8}, {256, 8}, {1024, 2}};
-	const long nr_times = prog_option(argc, argv, "--cost-times", MAX_TIMES);
 	struct fma_shape shape;
 
-	if (!CHECK(nr_times >= 1 && nr_times <= MAX_TIMES))
-		return;
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
 		fma_open(&shape, shapes[i][0], shapes[i][1]);
 		for (size_t k = 0; k < sizeof(block_us) / sizeof(block_us[0]); k++)
-			cost(&shape, block_us[k], (int)nr_times);
+			cost(&shape, block_us[k]);
 	}
 }

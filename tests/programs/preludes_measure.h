@@ -11,9 +11,9 @@
 void drains(int argc, char **argv);
 size_t drains_max_blocks(int argc, char **argv);
 
-/* What gate and claim add; --cost-times N launches each way (15). */
+/* What gate and claim add. */
 #define COST_MAX_BLOCKS 200000u
-void costs(int argc, char **argv);
+void costs(void);
 
 /* How lk_fma is launched. */
 struct fma_shape {

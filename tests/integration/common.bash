@@ -3,7 +3,7 @@
 # What the bats files here share: `load common` on top, `common_setup` in setup().
 #
 # ctest gives BUILD_DIR and, in sanitized builds, TEST_SANITIZER (address or thread) and
-# TEST_SANITIZER_LIB. By hand: BUILD_DIR=build/release bats tests/integration/cli_run.bats
+# TEST_SANITIZER_LIB; in those that measure coverage, TEST_COVERAGE. By hand: BUILD_DIR=build/release bats tests/integration/cli_run.bats
 
 common_setup() {
 	: "${BUILD_DIR:?set it to a build folder}"
@@ -58,6 +58,12 @@ skip_under_sanitizer() {
 	if [ -n "${TEST_SANITIZER:-}" ]; then
 		skip "under the ${TEST_SANITIZER} sanitizer: ${1:-no meaning}"
 	fi
+}
+
+# For what measures: unoptimised code that counts its lines is too slow for the simulated GPU to keep up.
+skip_when_instrumented() {
+	skip_under_sanitizer "$1"
+	[ -z "${TEST_COVERAGE:-}" ] || skip "while coverage is measured: $1"
 }
 
 require_command() {

@@ -67,7 +67,7 @@ cells() {
 }
 
 @test "cost: six lengths of blocks and three sizes, native, gated and claimed" {
-	skip_under_sanitizer "takes minutes"
+	skip_when_instrumented "takes minutes"
 	run measure --cost
 	assert_equal "$status" 0 status
 	python3 - <<-PY

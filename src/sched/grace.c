@@ -10,8 +10,8 @@
  * time, as running averages of the last sixteen or so. The grace is the shortest step after which few
  * gaps end soon: of those that are longer than it, fewer than one in eight ends before the configured
  * time is over. And one step more, since gaps of one kind scatter: a service whose requests queue up
- * launches 15 to 40 us after the last one's end, and lending in between makes each of them meet a kernel
- * of a borrower. A step costs borrowers 25 us a gap, which is 0.4 % of the GPU at 155 gaps a second. So a
+ * launches again some tens of microseconds after the last one's end, and lending in between makes each of
+ * them meet a kernel of a borrower. A step costs borrowers 25 us a gap, which is 0.4 % of the GPU at 155 gaps a second. So a
  * service whose bursts have gaps of 60 us lends after 100 us, one that decodes with 150 us between its
  * graphs after 200, and one whose requests follow each other at once, or come milliseconds apart, after 50.
  *

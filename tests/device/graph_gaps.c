@@ -3,9 +3,9 @@
  * How long a graph of tiny kernels takes on the GPU, by what else its process and a neighbour have done.
  *
  * Under MPS each kernel of a graph can take 0.2 to 0.3 us longer than natively (docs/hardware.md, section 9), and
- * whether it does depends on something that lithos changes when it makes an epoch word. This program does by
- * itself what an owner does then, a step a flag, so that the step can be found: without the shim, under
- * whatever MPS there is.
+ * whether it does may depend on something that lithos changes when it makes an epoch word. This program does
+ * by itself what an owner does then, a step a flag, so that the step can be found if it is one: without the
+ * shim, under whatever MPS there is.
  *
  *   graph_gaps [--streams] [--word before|late|own] [--export] [--opened] [--neighbour]
  *              [--its-streams] [--kernels N] [--samples N]
@@ -268,8 +268,7 @@ static void measure(struct bench *bench)
 		us[i] = sample_us(bench);
 	qsort(us, n, sizeof(us[0]), compare);
 	printf("streams=%d word=%s export=%d opened=%d neighbour=%d its_streams=%d kernels=%ld "
-	       "samples=%zu "
-	       "ns_per_kernel_p10=%.0f ns_per_kernel_p50=%.0f ns_per_kernel_p90=%.0f\n",
+	       "samples=%zu ns_per_kernel_p10=%.0f ns_per_kernel_p50=%.0f ns_per_kernel_p90=%.0f\n",
 	       setting->has_streams, words[setting->when], setting->has_export, setting->is_opened,
 	       setting->has_neighbour, setting->has_its_streams, setting->kernels, n,
 	       us[n / 10] * 1e3 / (double)setting->kernels,

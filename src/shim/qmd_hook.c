@@ -620,8 +620,7 @@ void qmd_hook(const struct qmd_event *event)
 		return;
 	t = thread_self();
 	launch.thread = t;
-	if (unlikely(prelude_hook(event) ||
-		     (arena_is_on() && event->func == arena.prelude.reader))) {
+	if (unlikely(prelude_hook(event))) {
 		mask_ours(&launch);
 		return;
 	}

@@ -2,8 +2,8 @@
 /*
  * Kernels' code is read and judged without a load from memory that is not the kernel's: the fake GPU
  * copies from memory whose other pages may not be touched, so one page too many ends the test. And what
- * is known of a function stays its own: other functions, more of them than places, functions of other
- * generations, and threads.
+ * is known of a function stays its own: other functions, functions of other generations, and threads.
+ * Copies that do not come are not waited for: the next launch looks again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,9 +17,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "code_corpus.h"
-#include "shim/split/code.h"
+#include "shim/split/code_read.h"
 #include "shim/tenant.h"
 
 #define PAGE       4096u
@@ -27,6 +30,7 @@
 #define FUNC(i)    ((CUfunction)(uintptr_t)(0x7f0000000000 + (uint64_t)(i)*0x1a0))
 #define READER     FUNC(0xabcdef)
 #define NR_PENDING 64
+#define WAIT_NS    1000000u
 
 struct tenant tenant;
 
@@ -42,16 +46,19 @@ static struct {
 	uint8_t *memory; /* no page of it may be touched but those that a test opens */
 	struct copy pending[NR_PENDING];
 	uint32_t nr_pending;
-	uint32_t nr_launches, nr_syncs;
+	uint32_t nr_launches, nr_waits;
 	size_t nr_bytes;
-	uint32_t fail_launch, fail_sync; /* the n-th; 0 = none */
-	void (*on_sync)(void);
+	uint32_t fail_launch, fail_record, fail_wait; /* the n-th; 0 = none */
+	int is_stuck;                                 /* what is in front does not end */
+	int is_lying;                                 /* copies other words */
+	void (*on_wait)(void);
 } gpu;
 
 static CUstream const stream = (CUstream)(uintptr_t)0x5700;
+static CUevent const event = (CUevent)(uintptr_t)0xe7e7;
 static uint64_t *buffer;
 
-/* As the real one: nothing is copied before somebody waits. */
+/* As the real one: nothing is copied at once. */
 /* NOLINTNEXTLINE(readability-function-size): the driver's signature */
 static CUresult fake_launch(CUfunction func, unsigned int gx, unsigned int gy, unsigned int gz,
 			    unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
@@ -73,16 +80,36 @@ static CUresult fake_launch(CUfunction func, unsigned int gx, unsigned int gy, u
 	return CUDA_SUCCESS;
 }
 
-static CUresult fake_synchronize(CUstream where)
+static CUresult fake_event_create(CUevent *ret_event, unsigned int flags)
 {
-	assert_ptr_equal(where, stream);
-	if (gpu.on_sync)
-		gpu.on_sync();
-	for (uint32_t i = 0; i < gpu.nr_pending; i++)
+	assert_int_equal(flags, CU_EVENT_DISABLE_TIMING);
+	*ret_event = event;
+	return CUDA_SUCCESS;
+}
+
+static CUresult fake_event_record(CUevent what, CUstream where)
+{
+	assert_true(what == event && where == stream);
+	if (gpu.fail_record && !--gpu.fail_record)
+		return CUDA_ERROR_LAUNCH_FAILED;
+	gpu.nr_waits++;
+	return CUDA_SUCCESS;
+}
+
+static CUresult fake_event_query(CUevent what)
+{
+	assert_ptr_equal(what, event);
+	if (gpu.is_stuck)
+		return CUDA_ERROR_NOT_READY;
+	if (gpu.on_wait)
+		gpu.on_wait();
+	for (uint32_t i = 0; i < gpu.nr_pending; i++) {
 		memcpy(gpu.pending[i].to, gpu.pending[i].from,
 		       gpu.pending[i].nr_words * sizeof(uint64_t));
+		*gpu.pending[i].to ^= (uint64_t)gpu.is_lying;
+	}
 	gpu.nr_pending = 0;
-	return ++gpu.nr_syncs == gpu.fail_sync ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS;
+	return gpu.nr_waits == gpu.fail_wait ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS;
 }
 
 static void close_memory(void)
@@ -104,7 +131,9 @@ static int setup(void **state)
 	gpu.memory = mmap(NULL, MEMORY, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	buffer = aligned_alloc(PAGE, 64 * 1024);
 	tenant.ops.launch = fake_launch;
-	tenant.ops.stream_synchronize = fake_synchronize;
+	tenant.ops.event_create = fake_event_create;
+	tenant.ops.event_record = fake_event_record;
+	tenant.ops.event_query = fake_event_query;
 	return gpu.memory == MAP_FAILED || !buffer;
 }
 
@@ -121,10 +150,10 @@ static struct code_reader reader_of(int arch, size_t buffer_bytes)
 {
 	return (struct code_reader){
 		.prelude = &prelude,
-		.stream = stream,
 		.buffer = buffer,
 		.buffer_at = (uint64_t)(uintptr_t)buffer,
 		.buffer_bytes = buffer_bytes,
+		.wait_ns = WAIT_NS,
 		.cc_major = arch / 10,
 		.cc_minor = arch % 10,
 	};
@@ -135,11 +164,11 @@ static enum code_state state_at(const struct code_reader *reader, size_t at)
 {
 	code_flush();
 	gpu.nr_launches = 0;
-	gpu.nr_syncs = 0;
+	gpu.nr_waits = 0;
 	gpu.nr_bytes = 0;
 	code_note_entry(FUNC(1), (uint64_t)(uintptr_t)gpu.memory + at);
 	assert_int_equal(code_state_of(FUNC(1)), CODE_STATE_SEEN);
-	return code_read(reader, FUNC(1));
+	return code_read(reader, FUNC(1), stream);
 }
 
 /* --- code --------------------------------------------------------------------------------------- */
@@ -323,7 +352,7 @@ static void test_gaps(void **state)
 	put(30 * PAGE + 32, leave);
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_FREE);
 	assert_int_equal(gpu.nr_launches, 2);
-	assert_int_equal(gpu.nr_syncs, 2);
+	assert_int_equal(gpu.nr_waits, 2);
 
 	/* Two targets at once: @P0 BRA, then BRA. One wait for both. */
 	open_memory(20 * PAGE, PAGE);
@@ -335,10 +364,10 @@ static void test_gaps(void **state)
 	put_jump(80, 0x7947, 30 * PAGE + 32);
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_FREE);
 	assert_int_equal(gpu.nr_launches, 3);
-	assert_int_equal(gpu.nr_syncs, 2);
+	assert_int_equal(gpu.nr_waits, 2);
 	reader.buffer_bytes = PAGE;
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_FREE);
-	assert_int_equal(gpu.nr_syncs, 3);
+	assert_int_equal(gpu.nr_waits, 3);
 }
 
 /*
@@ -415,6 +444,128 @@ static void put_two_pages(void)
 	put(2 * PAGE - 16, leave);
 }
 
+/* In a process of its own, as what is found out there is for good. */
+static void in_child(void (*check)(void))
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		check();
+		_exit(0);
+	}
+	assert_true(waitpid(pid, &status, 0) == pid);
+	assert_int_equal(status, 0);
+}
+
+static void expect_unread(const struct code_reader *reader)
+{
+	assert_int_equal(state_at(reader, 0), CODE_STATE_UNSURE);
+	assert_int_equal(gpu.nr_launches, 0);
+}
+
+static void check_lying(void)
+{
+	struct code_reader reader = reader_of(80, PAGE);
+
+	gpu.is_lying = 1;
+	assert_int_equal(state_at(&reader, 0), CODE_STATE_UNSURE);
+	assert_int_equal(gpu.nr_launches, 1);
+	gpu.is_lying = 0;
+	expect_unread(&reader);
+}
+
+/* Nobody can tell when the copies before it come. */
+static void check_no_event(void)
+{
+	struct code_reader reader = reader_of(80, PAGE);
+
+	gpu.fail_record = 2;
+	assert_int_equal(state_at(&reader, 0), CODE_STATE_UNSURE);
+	assert_int_equal(gpu.nr_launches, 2);
+	expect_unread(&reader);
+}
+
+/* The first thing that is read are two words that are known. */
+static void test_trial(void **state)
+{
+	struct code_reader reader = reader_of(80, PAGE);
+
+	(void)state;
+	put_two_pages();
+	in_child(check_lying);
+	in_child(check_no_event);
+	assert_int_equal(state_at(&reader, 0), CODE_STATE_FREE);
+	assert_int_equal(gpu.nr_launches, 3);
+	assert_int_equal(state_at(&reader, 0), CODE_STATE_FREE);
+	assert_int_equal(gpu.nr_launches, 2);
+}
+
+/* A loop that waits in the first page, and FUNC(2) that ends at once in the second. */
+static void put_gang_and_free(void)
+{
+	struct corpus_kernel *kernel = kernel_named(80, "gang_spin_volatile");
+
+	put_kernel(0, kernel);
+	open_memory(PAGE, PAGE);
+	put(PAGE, leave);
+	free(kernel);
+}
+
+static void note_two(void)
+{
+	code_note_entry(FUNC(1), (uint64_t)(uintptr_t)gpu.memory);
+	code_note_entry(FUNC(2), (uint64_t)(uintptr_t)gpu.memory + PAGE);
+}
+
+/* What is in front of the copies does not end: nobody waits for it, and nothing is asked for twice. */
+static void test_stuck(void **state)
+{
+	struct code_reader reader = reader_of(80, 64 * 1024);
+
+	(void)state;
+	put_gang_and_free();
+	gpu.is_stuck = 1;
+	assert_int_equal(state_at(&reader, 0), CODE_STATE_SEEN);
+	note_two();
+	assert_int_equal(code_read(&reader, FUNC(1), stream), CODE_STATE_SEEN);
+	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_SEEN);
+	assert_int_equal(gpu.nr_launches, 1);
+	gpu.is_stuck = 0;
+	/* It is not its turn: the other one's code has come, and is looked at when that is launched. */
+	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_SEEN);
+	assert_int_equal(code_read(&reader, FUNC(1), stream), CODE_STATE_GANG);
+	assert_int_equal(gpu.nr_launches, 1);
+	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_FREE);
+	assert_int_equal(gpu.nr_launches, 2);
+}
+
+/* What was begun and not ended makes way: after a flush at once, else when it was not launched for long. */
+static void test_abandoned(void **state)
+{
+	struct code_reader reader = reader_of(80, 64 * 1024);
+
+	(void)state;
+	put_gang_and_free();
+	for (int is_flushed = 0; is_flushed < 2; is_flushed++) {
+		gpu.is_stuck = 1;
+		assert_int_equal(state_at(&reader, 0), CODE_STATE_SEEN);
+		if (is_flushed)
+			code_flush();
+		else
+			(void)usleep(110000);
+		note_two();
+		/* Its copies are still to come, into the same buffer. */
+		assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_SEEN);
+		assert_int_equal(gpu.nr_launches, 1);
+		gpu.is_stuck = 0;
+		assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_FREE);
+		assert_int_equal(gpu.nr_launches, 2);
+		assert_int_equal(code_read(&reader, FUNC(1), stream), CODE_STATE_GANG);
+	}
+}
+
 static void test_failures(void **state)
 {
 	static const struct prelude without = {.reader = NULL};
@@ -426,13 +577,13 @@ static void test_failures(void **state)
 		gpu.fail_launch = nth;
 		assert_int_equal(state_at(&reader, 0), CODE_STATE_UNSURE);
 		gpu.fail_launch = 0;
-		gpu.fail_sync = nth;
+		gpu.fail_wait = nth;
 		assert_int_equal(state_at(&reader, 0), CODE_STATE_UNSURE);
-		assert_int_equal(gpu.nr_syncs, nth);
-		gpu.fail_sync = 0;
+		assert_int_equal(gpu.nr_waits, nth);
+		gpu.fail_wait = 0;
 		/* Not tried again. */
-		assert_int_equal(code_read(&reader, FUNC(1)), CODE_STATE_UNSURE);
-		assert_int_equal(gpu.nr_syncs, nth);
+		assert_int_equal(code_read(&reader, FUNC(1), stream), CODE_STATE_UNSURE);
+		assert_int_equal(gpu.nr_waits, nth);
 	}
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_FREE);
 	reader.prelude = &without;
@@ -457,20 +608,20 @@ static void test_states(void **state)
 	put_two_pages();
 	code_flush();
 	assert_int_equal(code_state_of(FUNC(2)), CODE_STATE_UNSEEN);
-	assert_int_equal(code_read(&reader, FUNC(2)), CODE_STATE_UNSEEN);
+	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_UNSEEN);
 	code_is_gang(FUNC(2));
 	code_note_entry(FUNC(2), 0);
 	assert_int_equal(code_state_of(FUNC(2)), CODE_STATE_UNSEEN);
 	code_note_entry(FUNC(2), entry);
 	code_note_entry(FUNC(3), entry + PAGE);
-	assert_int_equal(code_read(&reader, FUNC(2)), CODE_STATE_FREE);
+	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_FREE);
 	code_note_entry(FUNC(2), entry);
 	assert_int_equal(code_state_of(FUNC(2)), CODE_STATE_FREE);
 	assert_int_equal(code_state_of(FUNC(3)), CODE_STATE_SEEN);
 	/* Found out by other means: for good. */
 	code_is_gang(FUNC(2));
 	code_note_entry(FUNC(2), entry + 16);
-	assert_int_equal(code_read(&reader, FUNC(2)), CODE_STATE_GANG);
+	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_GANG);
 	code_is_gang(FUNC(3));
 	assert_int_equal(code_state_of(FUNC(3)), CODE_STATE_GANG);
 	/* A handle with two entry points, and addresses that no code can have. */
@@ -509,53 +660,16 @@ static void test_news_while_reading(void **state)
 
 	(void)state;
 	put_two_pages();
-	gpu.on_sync = flush_and_note;
+	gpu.on_wait = flush_and_note;
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_SEEN);
-	gpu.on_sync = code_flush;
+	gpu.on_wait = code_flush;
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_UNSEEN);
-	gpu.on_sync = find_gang;
+	gpu.on_wait = find_gang;
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_GANG);
-	gpu.on_sync = note_elsewhere;
+	gpu.on_wait = note_elsewhere;
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_UNSURE);
-	gpu.on_sync = NULL;
+	gpu.on_wait = NULL;
 	assert_int_equal(state_at(&reader, 0), CODE_STATE_FREE);
-}
-
-/* More functions than places: known ones stay, the others are unseen. A flush makes room again. */
-static void test_full(void **state)
-{
-	uint32_t nr_known = 0;
-
-	(void)state;
-	for (int round = 0; round < 300; round++) {
-		code_flush();
-		code_note_entry(FUNC(round), 16);
-		assert_int_equal(code_state_of(FUNC(round)), CODE_STATE_SEEN);
-	}
-	code_flush();
-	for (uint32_t i = 0; i < 20000; i++) {
-		code_note_entry(FUNC(i), 16 * (uint64_t)(i + 1));
-		if (i % 2)
-			code_is_gang(FUNC(i));
-	}
-	for (uint32_t i = 0; i < 20000; i++) {
-		enum code_state found = code_state_of(FUNC(i));
-
-		nr_known += found != CODE_STATE_UNSEEN;
-		assert_true(found == CODE_STATE_UNSEEN ||
-			    found == (i % 2 ? CODE_STATE_GANG : CODE_STATE_SEEN));
-		/* Its own entry: another one would make it unsure. */
-		code_note_entry(FUNC(i), 16 * (uint64_t)(i + 1));
-		assert_int_equal(code_state_of(FUNC(i)), found);
-	}
-	assert_in_range(nr_known, 3500, 4096);
-	code_flush();
-	nr_known = 0;
-	for (uint32_t i = 0; i < 1000; i++) {
-		code_note_entry(FUNC(i), 16 * (uint64_t)(i + 1));
-		nr_known += code_state_of(FUNC(i)) == CODE_STATE_SEEN;
-	}
-	assert_in_range(nr_known, 990, 1000);
 }
 
 #define NR_SHARED 64u
@@ -619,7 +733,7 @@ static void test_threads(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, bodies[i], NULL), 0);
 	for (uint32_t i = 0; nr_of[0] < 150 || nr_of[1] < 150; i = (i + 1) % NR_SHARED) {
-		enum code_state found = code_read(&reader, FUNC(i));
+		enum code_state found = code_read(&reader, FUNC(i), stream);
 
 		nr_of[0] += found == CODE_STATE_FREE;
 		nr_of[1] += found == CODE_STATE_GANG;
@@ -637,6 +751,7 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_trial), /* first */
 		cmocka_unit_test(test_corpus),
 		cmocka_unit_test(test_loop_over_page_end),
 		cmocka_unit_test(test_long),
@@ -645,10 +760,11 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_not_followed),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_stuck),
+		cmocka_unit_test(test_abandoned),
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_news_while_reading),
-		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_threads),
 	};
 

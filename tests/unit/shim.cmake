@@ -32,8 +32,10 @@ lithos_shim_unit_test(thread_pool THREADS)
 lithos_shim_unit_test(tracker_durations THREADS)
 
 # Kernels' code, with the test in the place of the driver.
+lithos_shim_unit_test(code_table)
+target_sources(unit_code_table PRIVATE ${shim_src}/split/code.c)
 lithos_shim_unit_test(code_reader THREADS)
-target_sources(unit_code_reader PRIVATE ${shim_src}/split/code.c)
+target_sources(unit_code_reader PRIVATE ${shim_src}/split/code.c ${shim_src}/split/code_read.c)
 
 # The tenant's side of sharing without a daemon.
 add_library(link_parts STATIC

@@ -31,8 +31,9 @@ uint64_t plan_predict(struct thread_state *t, const struct op *op)
 	return predict_of(t, op->func, op->nr_blocks, op->nr_threads);
 }
 
-enum plan_next plan_begin(struct thread_state *t, struct op *op)
+enum plan_next plan_begin(struct thread_state *t, struct op *op, CUstream stream)
 {
+	(void)stream;
 	(void)t;
 	(void)op;
 	return PLAN_DONE;

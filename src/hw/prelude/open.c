@@ -7,7 +7,8 @@
  * makes it leave, and the hook reads PROGRAM_ADDRESS. A gate leaves because its range is empty; a
  * claim because its second epoch has moved. The word, the header and the report that a claim leaves
  * behind prove that it read all of its slot: an image that does not work on a device is found out
- * here, before any kernel of the program goes through it. The reader copies two words that are known.
+ * here, before any kernel of the program goes through it. The reader is not tried here: in which stream it
+ * may run is its user's affair (shim/split/code_read.c).
  *
  * What is not tried here is the jump into a kernel.
  *
@@ -30,9 +31,8 @@
 enum {
 	AT_TOLD,
 	AT_DISARM,
-	AT_STATE,
-	AT_COPY = AT_STATE + 2, /* [4], what the reader copies of the words before */
-	AT_EPOCH = AT_COPY + 4, /* [2] */
+	AT_STATE,                /* [2] */
+	AT_EPOCH = AT_STATE + 2, /* [2] */
 	NR_WORDS = AT_EPOCH + 2
 };
 
@@ -44,7 +44,7 @@ enum {
 
 /* What the calling thread's next launch is: NULL, or a trial of ours. */
 struct trial {
-	uint64_t slot_address; /* 0: the launch is left as it is */
+	uint64_t slot_address; /* 0: the reader's launch, which is left as it is */
 	uint64_t entry;        /* out: PROGRAM_ADDRESS */
 	int cc_major;
 	int error;
@@ -89,15 +89,14 @@ struct opening {
 };
 
 /* Launches one block of a warp and waits for it. */
-static int trial_launch(const struct opening *o, CUfunction func, void **params,
-			struct trial *trial)
+static int trial_launch(const struct opening *o, CUfunction func, struct trial *trial)
 {
 	CUresult err;
 
 	trial->cc_major = o->cc_major;
 	trial->error = -ENOTSUP; /* unless the hook is called */
 	current_trial = trial;
-	err = o->ops->launch(func, 1, 1, 1, 32, 1, 1, 0, o->stream, params, NULL);
+	err = o->ops->launch(func, 1, 1, 1, 32, 1, 1, 0, o->stream, NULL, NULL);
 	current_trial = NULL;
 	if (err || o->ops->stream_synchronize(o->stream))
 		return -EIO;
@@ -169,30 +168,11 @@ static int opening_try(const struct opening *o, enum prelude_kind kind, struct p
 	if (o->ops->module_function(&func, o->module, prelude_name(kind)))
 		return -EIO;
 	*o->slot = trial_slot(o, kind);
-	r = trial_launch(o, func, NULL, &trial);
+	r = trial_launch(o, func, &trial);
 	if (r < 0)
 		return r;
 	prelude->entry[kind] = trial.entry;
 	return is_claim(kind) ? claim_check(o, o->slot->run) : 0;
-}
-
-/* After a claim: of the words it left, two times eight bytes are copied. */
-static int reader_try(const struct opening *o, struct prelude *prelude)
-{
-	uint64_t from = o->words, to = o->words + (uint64_t)AT_COPY * 4;
-	uint32_t nr_words = 2, seen[NR_WORDS] = {0};
-	void *params[] = {&from, &to, &nr_words};
-	struct trial trial = {0};
-	int r;
-
-	if (o->ops->module_function(&prelude->reader, o->module, PRELUDE_READER_NAME))
-		return -EIO;
-	r = trial_launch(o, prelude->reader, params, &trial);
-	if (r == 0)
-		r = words_read(o, seen);
-	if (r < 0)
-		return r;
-	return seen[AT_TOLD] && !memcmp(&seen[AT_COPY], seen, AT_COPY * sizeof(seen[0])) ? 0 : -EIO;
 }
 
 static int opening_run(const struct opening *o, struct prelude *prelude)
@@ -202,7 +182,9 @@ static int opening_run(const struct opening *o, struct prelude *prelude)
 
 	for (int kind = 0; r == 0 && kind < nr_kinds; kind++)
 		r = opening_try(o, (enum prelude_kind)kind, prelude);
-	return r == 0 ? reader_try(o, prelude) : r;
+	if (r == 0 && o->ops->module_function(&prelude->reader, o->module, PRELUDE_READER_NAME))
+		r = -EIO;
+	return r;
 }
 
 int prelude_open(const struct driver_ops *ops, int cc_major, int cc_minor,
@@ -232,4 +214,17 @@ int prelude_open(const struct driver_ops *ops, int cc_major, int cc_minor,
 	}
 	*ret_prelude = prelude;
 	return 0;
+}
+
+CUresult prelude_read(const struct driver_ops *ops, const struct prelude *prelude, uint64_t from,
+		      uint64_t to, uint32_t nr_words, uint32_t nr_threads, CUstream stream)
+{
+	void *params[] = {&from, &to, &nr_words};
+	struct trial ours = {.slot_address = 0};
+	CUresult result;
+
+	current_trial = &ours;
+	result = ops->launch(prelude->reader, 1, 1, 1, nr_threads, 1, 1, 0, stream, params, NULL);
+	current_trial = NULL;
+	return result;
 }

@@ -3,9 +3,8 @@
  * Launches under a daemon: to the driver now, or into the queue.
  *
  * When nothing is held and share_ask() lets the launch go, it goes to the launch hook as without a
- * daemon. Otherwise it is held: the arguments are copied, with the sizes that the driver knows, and
- * the call returns. While anything is held every launch is, so that those that wait are not
- * overtaken for ever.
+ * daemon. Otherwise it is held: the arguments are copied, with the sizes that the driver knows. While
+ * anything is held every launch is, so that those that wait are not overtaken for ever.
  *
  * Some launches cannot be held, and wait here until what they depend on was submitted and
  * share_ask() lets them go: into a thread's own default stream (no other thread can submit to it),
@@ -203,12 +202,13 @@ static CUresult launch_part(const struct launch *whole, const struct split_edit 
 static CUresult submit_kernel(struct op *op)
 {
 	struct thread_state *t = launch_begins();
+	const struct launch *launch = op->payload;
 	CUresult result;
 
-	op->next = (uint8_t)plan_begin(t, op);
+	op->next = (uint8_t)plan_begin(t, op, launch->config.hStream);
 	if (op->next == PLAN_LATER)
 		return CUDA_SUCCESS;
-	result = t->split ? launch_part(op->payload, t->split) : launch_now(op->payload);
+	result = t->split ? launch_part(launch, t->split) : launch_now(launch);
 	op->next = (uint8_t)plan_end(t, op, result);
 	return result;
 }

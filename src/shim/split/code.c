@@ -10,28 +10,13 @@
  * a function without a place is merely launched whole. A handle with two entry points was used again
  * without a flush; which code a launch would run is not known then, so it is UNSURE.
  *
- * Reading. Only the GPU can read code, and a load from memory that is not mapped ends the process, with
- * MPS all processes. So only what control flow reaches is read, in pages of 4 KiB, the smallest that
- * a GPU maps: the page of the entry, up to its end; then, round by round, the pages that instructions
- * read so far go on to, jump to, or call. A function that may be called lies in a page of its own
- * and the pages between are left alone. Jumps through tables do not say where they go: then the code
- * is read on, page by page, to the mark that ends every kernel. What jumps to before the entry,
- * through a register, or too far is not read further: no better verdict than UNSURE is to be had.
- *
- * What it does badly: a kernel of straight-line code takes a round trip of the GPU for each page,
- * some 10 for a large matrix product, each waiting for room for one block; up to 512 for 2 MiB.
- *
- * Tested by tests/unit/code_reader.c: memory around the code that may not be touched.
+ * Reading them: split/code_read.c. Tested by tests/unit/code_reader.c.
  */
 #include "shim/split/code.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/hash.h"
-#include "hw/code/graph.h"
-#include "shim/tenant.h"
 
 #define PLACES   4096u /* power of two */
 #define TRIES    8u
@@ -42,15 +27,6 @@
 #define STATE_MASK  0xfull
 #define ENTRY_MASK  0x01fffffffffffff0ull
 #define STAMP_SHIFT 57
-
-#define PAGE_BYTES 4096u
-#define NR_PAGES   (CODE_MAX_BYTES / PAGE_BYTES)
-#define NR_INSNS   (CODE_MAX_BYTES / INSN_BYTES)
-#define MAX_BATCH  16u  /* pages copied before the stream is waited for */
-#define NR_THREADS 256u /* of the block that copies */
-
-/* Of opcodes that no row of ops.def knows: those of control flow come before those of memory. */
-#define FIRST_MEMORY_OPCODE 0x160u
 
 static struct {
 	_Atomic uint64_t generation;
@@ -206,255 +182,28 @@ void code_flush(void)
 	(void)atomic_fetch_add_explicit(&table.generation, 1, memory_order_acq_rel);
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- for the reader ----------------------------------------------------------------------------- */
 
-#define MARK_QUEUED  1u
-#define MARK_VISITED 2u
-
-/* Pages and instructions are counted from the page of the entry. */
-struct reading {
-	const struct code_reader *reader;
-	uint64_t base;       /* address of the entry's page */
-	uint32_t entry;      /* instruction */
-	uint32_t nr_pages;   /* up to the last that was read */
-	uint32_t nr_waiting; /* of the queue's first: in pages that are wanted */
-	uint32_t nr_queued;  /* with those */
-	uint8_t has_table;   /* some jump goes through a table */
-	uint8_t is_lost;     /* control flow cannot be followed */
-	uint8_t has[NR_PAGES];
-	uint8_t wants[NR_PAGES];
-	uint8_t marks[NR_INSNS];
-	uint32_t queue[NR_INSNS]; /* each instruction at most once */
-	uint8_t code[CODE_MAX_BYTES];
-};
-
-static uint32_t page_of(uint32_t index)
+int code_is_seen(CUfunction func, struct code_place *ret_place)
 {
-	return index / (PAGE_BYTES / INSN_BYTES);
-}
+	uint64_t generation = generation_now(), word;
+	uint32_t at = find(func, generation, &word);
 
-/* Waits for the copies, then takes them out of the buffer. */
-static int batch_end(struct reading *r, const uint32_t *pages, uint32_t nr)
-{
-	if (tenant.ops.stream_synchronize(r->reader->stream))
+	if (at == NO_PLACE || state_of(word) != CODE_STATE_SEEN)
 		return 0;
-	for (uint32_t i = 0; i < nr; i++) {
-		uint32_t skip = pages[i] ? 0 : r->entry * INSN_BYTES;
-
-		memcpy(r->code + (size_t)pages[i] * PAGE_BYTES + skip,
-		       (const uint8_t *)r->reader->buffer + (size_t)i * PAGE_BYTES + skip,
-		       PAGE_BYTES - skip);
-		r->has[pages[i]] = 1;
-		r->wants[pages[i]] = 0;
-		if (pages[i] >= r->nr_pages)
-			r->nr_pages = pages[i] + 1;
-	}
+	*ret_place = (struct code_place){
+		.generation = generation, .word = word, .entry = word & ENTRY_MASK, .at = at};
 	return 1;
 }
 
-/* The entry's page is read from the entry on. */
-static int batch_copy(const struct reading *r, uint32_t page, uint32_t slot)
+int code_is_current(const struct code_place *place)
 {
-	uint32_t skip = page ? 0 : r->entry * INSN_BYTES;
-	uint64_t from = r->base + (uint64_t)page * PAGE_BYTES + skip;
-	uint64_t to = r->reader->buffer_at + (uint64_t)slot * PAGE_BYTES + skip;
-	uint32_t nr_words = (PAGE_BYTES - skip) / sizeof(uint64_t);
-	void *params[] = {&from, &to, &nr_words};
-
-	return !tenant.ops.launch(r->reader->prelude->reader, 1, 1, 1, NR_THREADS, 1, 1, 0,
-				  r->reader->stream, params, NULL);
+	return place->generation == generation_now() &&
+	       atomic_load_explicit(&table.place[place->at].word, memory_order_acquire) ==
+		       place->word;
 }
 
-static int read_wanted(struct reading *r)
+void code_judged(const struct code_place *place, enum code_state state)
 {
-	size_t room = r->reader->buffer_bytes / PAGE_BYTES;
-	uint32_t pages[MAX_BATCH], nr = 0;
-	uint32_t most = room < MAX_BATCH ? (uint32_t)room : MAX_BATCH;
-	int is_good = most > 0;
-
-	for (uint32_t page = 0; page < NR_PAGES && is_good; page++) {
-		if (!r->wants[page])
-			continue;
-		is_good = batch_copy(r, page, nr);
-		pages[nr++] = page;
-		if (is_good && nr == most) {
-			is_good = batch_end(r, pages, nr);
-			nr = 0;
-		}
-	}
-	/* Also after an error: the buffer must be left alone by then. */
-	if (nr && !batch_end(r, pages, nr))
-		is_good = 0;
-	r->nr_waiting = 0;
-	return is_good;
-}
-
-static void queue_insn(struct reading *r, int64_t index)
-{
-	if (index < r->entry || index >= (int64_t)NR_INSNS) {
-		r->is_lost = 1;
-		return;
-	}
-	if (!r->marks[index])
-		r->queue[r->nr_queued++] = (uint32_t)index;
-	r->marks[index] |= MARK_QUEUED;
-}
-
-/*
- * Notes where an instruction goes; returns whether also to the next. The same rules as the judge's
- * (hw/code/graph.c), but where that looks on behind what it cannot follow, this one stops.
- */
-static int follow(struct reading *r, const struct insn *insn, uint32_t index)
-{
-	switch (insn->op->class) {
-	case OP_BRANCH:
-		queue_insn(r, insn_target(insn, index));
-		return !insn_is_unconditional(insn);
-	case OP_CALL:
-		if (insn_form(insn) == 4)
-			queue_insn(r, insn_target(insn, index));
-		else
-			r->is_lost = 1;
-		return !r->is_lost;
-	case OP_SWITCH:
-		r->has_table = 1;
-		return !insn_is_unconditional(insn);
-	case OP_EXIT:
-	case OP_RETURN:
-		return !insn_is_unconditional(insn);
-	case OP_INDIRECT:
-		r->is_lost = 1;
-		return 0;
-	case OP_UNKNOWN:
-		r->is_lost |= insn_opcode(insn) < FIRST_MEMORY_OPCODE;
-		return !r->is_lost;
-	default:
-		return 1;
-	}
-}
-
-static void follow_from(struct reading *r, uint32_t index)
-{
-	while (!(r->marks[index] & MARK_VISITED)) {
-		struct insn insn = insn_read(r->code, index, r->reader->cc_major);
-
-		r->marks[index] |= MARK_VISITED;
-		if (!follow(r, &insn, index))
-			return;
-		index++;
-		if (index >= NR_INSNS || !r->has[page_of(index)]) {
-			queue_insn(r, index);
-			return;
-		}
-	}
-}
-
-/* All that can be followed in the pages that are there; what is left waits for others. */
-static void follow_all(struct reading *r)
-{
-	while (r->nr_queued > r->nr_waiting && !r->is_lost) {
-		uint32_t index = r->queue[--r->nr_queued];
-
-		if (r->has[page_of(index)]) {
-			follow_from(r, index);
-			continue;
-		}
-		r->wants[page_of(index)] = 1;
-		r->queue[r->nr_queued++] = r->queue[r->nr_waiting];
-		r->queue[r->nr_waiting++] = index;
-	}
-}
-
-static struct code_input input_of(const struct reading *r, uint32_t nr_pages)
-{
-	return (struct code_input){
-		.bytes = r->code + (size_t)r->entry * INSN_BYTES,
-		.nr_bytes = (size_t)nr_pages * PAGE_BYTES - (size_t)r->entry * INSN_BYTES,
-		.cc_major = r->reader->cc_major,
-		.cc_minor = r->reader->cc_minor,
-	};
-}
-
-/* Is the mark that ends the kernel in the pages before the first gap? Else that one is part of it. */
-static void want_end(struct reading *r)
-{
-	struct code_input input = input_of(r, r->nr_pages);
-	struct graph graph;
-	uint32_t gap = 0, source;
-
-	while (gap < NR_PAGES && r->has[gap])
-		gap++;
-	if (gap == NR_PAGES || graph_build(&graph, &input) < 0) {
-		r->is_lost = 1;
-	} else {
-		graph.nr_insns = (size_t)gap * (PAGE_BYTES / INSN_BYTES) - r->entry;
-		r->wants[gap] = graph_scan(&graph, &source) < 0;
-	}
-	if (gap < NR_PAGES)
-		graph_free(&graph);
-}
-
-static int is_wanting(const struct reading *r)
-{
-	return memchr(r->wants, 1, sizeof(r->wants)) != NULL;
-}
-
-static enum code_state judge(const struct reading *r)
-{
-	struct code_input input = input_of(r, r->nr_pages);
-	struct code_answer answer;
-
-	if (code_find_gang(&input, &answer) < 0)
-		return CODE_STATE_UNSURE;
-	if (answer.verdict == CODE_GANG)
-		return CODE_STATE_GANG;
-	return answer.verdict == CODE_FREE && !r->is_lost ? CODE_STATE_FREE : CODE_STATE_UNSURE;
-}
-
-static enum code_state read_and_judge(struct reading *r)
-{
-	queue_insn(r, r->entry);
-	follow_all(r);
-	/* Every round reads a page that was not there: at most NR_PAGES. */
-	while (is_wanting(r) && !r->is_lost) {
-		if (!read_wanted(r))
-			return CODE_STATE_UNSURE;
-		follow_all(r);
-		if (r->has_table && !is_wanting(r) && !r->is_lost)
-			want_end(r);
-	}
-	return judge(r);
-}
-
-/* Architectures that the judge does not know are not followed either. */
-static int can_read(const struct code_reader *reader)
-{
-	struct code_input nothing = {.cc_major = reader->cc_major, .cc_minor = reader->cc_minor};
-	struct code_answer answer;
-
-	return reader->prelude->reader && reader->buffer_bytes >= PAGE_BYTES &&
-	       code_find_gang(&nothing, &answer) == 0;
-}
-
-enum code_state code_read(const struct code_reader *reader, CUfunction func)
-{
-	enum code_state state = CODE_STATE_UNSURE;
-	struct reading *r = NULL;
-	uint64_t word;
-	uint32_t at = find(func, generation_now(), &word);
-
-	if (at == NO_PLACE || state_of(word) != CODE_STATE_SEEN)
-		return code_state_of(func);
-	/* 3 MiB, of which only what is read gets memory. */
-	if (can_read(reader))
-		r = calloc(1, sizeof(*r));
-	if (r) {
-		r->reader = reader;
-		r->base = (word & ENTRY_MASK) & ~(uint64_t)(PAGE_BYTES - 1);
-		r->entry = (uint32_t)((word & ENTRY_MASK) - r->base) / INSN_BYTES;
-		state = read_and_judge(r);
-	}
-	free(r);
-	change(at, word, state);
-	return code_state_of(func);
+	change(place->at, place->word, state);
 }

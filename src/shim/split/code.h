@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Do a kernel's blocks wait for one another? Its machine code is read once, through the GPU, and
+ * Do a kernel's blocks wait for one another? Its machine code is read once (split/code_read.h) and
  * searched (hw/code/gang.h). By function handle; answers are forgotten when modules are unloaded.
  */
 #ifndef LITHOS_SHIM_SPLIT_CODE_H
@@ -8,8 +8,6 @@
 
 #include <stdint.h>
 
-#include "hw/code/gang.h"
-#include "hw/prelude/prelude.h"
 #include "shim/cuda_api.h"
 
 enum code_state {
@@ -30,27 +28,29 @@ enum code_state code_state_of(CUfunction func);
  */
 void code_note_entry(CUfunction func, uint64_t entry);
 
-/* What reading needs; all of one context, which is current. */
-struct code_reader {
-	const struct prelude *prelude;
-	CUstream stream;     /* of ours, not blocking */
-	uint64_t *buffer;    /* pinned host memory */
-	uint64_t buffer_at;  /* its device address */
-	size_t buffer_bytes; /* a multiple of 4096 */
-	int cc_major, cc_minor;
-};
-
-/*
- * Reads and judges a function that is SEEN; blocks for the copies, which wait for room on the GPU: one
- * wait for each step of control flow to pages not read yet. Takes up to 3 MiB while it runs. One thread at
- * a time. Returns the state it has then; UNSURE also when a driver call failed, and then for good.
- */
-enum code_state code_read(const struct code_reader *reader, CUfunction func);
-
 /* It was found waiting after all: GANG from now on. */
 void code_is_gang(CUfunction func);
 
 /* Function handles mean other functions from here on. */
 void code_flush(void);
+
+/* --- for who reads the code: any thread, no lock ------------------------------------------------ */
+
+/* A function that was SEEN, as it was known then. */
+struct code_place {
+	uint64_t generation;
+	uint64_t word;
+	uint64_t entry; /* address of its first instruction */
+	uint32_t at;
+};
+
+/* 1 when the function is SEEN. */
+int code_is_seen(CUfunction func, struct code_place *ret_place);
+
+/* 0 when more became known of the function since, or its handle may mean another one. */
+int code_is_current(const struct code_place *place);
+
+/* What was found, unless it is not current. */
+void code_judged(const struct code_place *place, enum code_state state);
 
 #endif

@@ -31,6 +31,7 @@
 #include "shim/split/arena.h"
 #include "shim/split/claim.h"
 #include "shim/split/code.h"
+#include "shim/split/code_read.h"
 #include "shim/split/epoch.h"
 #include "shim/tenant.h"
 #include "shim/track/predict_table.h"
@@ -43,6 +44,9 @@
 #define SHAPE_WIDTH       (1u << SHAPE_WIDTH_SHIFT)
 #define US_NS             1000u
 #define OVERLAP_CC_MAJOR  9 /* programmatic launches: Hopper and later */
+/* So long the dispatcher waits for a kernel's code: a borrower's launches in front of it take no longer, mostly. */
+#define READ_NS        2000000u
+#define FORCED_READ_NS 1000000000u /* the first launch of a kernel is to be split, too */
 #define PATIENCE_NS                                                                                \
 	100000000u /* so long a launch waits for TPCs that its owner does not have back yet */
 
@@ -199,14 +203,15 @@ static struct split_plan whole(enum split_reason reason)
 	return (struct split_plan){.way = SPLIT_WHOLE, .reason = reason, .nr_atoms = 1};
 }
 
-static enum code_state code_of(CUfunction func)
+/* Its code is read by copies in the stream that the launch is for. */
+static enum code_state code_of(CUfunction func, CUstream stream)
 {
 	const struct code_reader reader = {
 		.prelude = &arena.prelude,
-		.stream = arena.stream,
 		.buffer = arena.code,
 		.buffer_at = arena.code_at,
 		.buffer_bytes = ARENA_CODE_BYTES,
+		.wait_ns = plan_is_forced() ? FORCED_READ_NS : READ_NS,
 		.cc_major = arena.cc_major,
 		.cc_minor = arena.cc_minor,
 	};
@@ -214,8 +219,10 @@ static enum code_state code_of(CUfunction func)
 
 	if (state != CODE_STATE_SEEN)
 		return state;
-	thread_count(STATS_code_read);
-	return code_read(&reader, func);
+	state = code_read(&reader, func, stream);
+	if (state != CODE_STATE_SEEN)
+		thread_count(STATS_code_read);
+	return state;
 }
 
 /* Of a launch that the predictor knows to be long. */
@@ -272,7 +279,7 @@ static struct split_plan choose_free(struct thread_state *t, const struct op *op
 	return choose_learned(t, op, plan.cover_err == 0);
 }
 
-static struct split_plan choose(struct thread_state *t, const struct op *op)
+static struct split_plan choose(struct thread_state *t, const struct op *op, CUstream stream)
 {
 	struct context *context = tenant_context_of(t, op->ctx);
 
@@ -287,7 +294,7 @@ static struct split_plan choose(struct thread_state *t, const struct op *op)
 								    : SPLIT_UNPREDICTED);
 	if (!arena_is_ready())
 		return whole(SPLIT_NO_PRELUDE);
-	switch (code_of(op->func)) {
+	switch (code_of(op->func, stream)) {
 	case CODE_STATE_FREE:
 		return choose_free(t, op);
 	case CODE_STATE_GANG:
@@ -348,9 +355,9 @@ static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 	return PLAN_DONE;
 }
 
-static enum plan_next first_begin(struct thread_state *t, struct op *op)
+static enum plan_next first_begin(struct thread_state *t, struct op *op, CUstream stream)
 {
-	struct split_plan chosen = choose(t, op);
+	struct split_plan chosen = choose(t, op, stream);
 
 	if (chosen.way == SPLIT_CLAIMED) {
 		op->work = claim_begin(op, &plan.coverage, op->nr_blocks,
@@ -401,7 +408,7 @@ static int is_too_soon(struct thread_state *t, const struct op *op)
 	return plan.cover_err == -EAGAIN && clock_now_ns() - op->held_ns < PATIENCE_NS;
 }
 
-enum plan_next plan_begin(struct thread_state *t, struct op *op)
+enum plan_next plan_begin(struct thread_state *t, struct op *op, CUstream stream)
 {
 	uint64_t predicted_ns = share_is_on() && op->func ? plan_predict(t, op) : 0;
 	enum plan_next next;
@@ -414,7 +421,7 @@ enum plan_next plan_begin(struct thread_state *t, struct op *op)
 	if (op->work)
 		next = resume_begin(t, op);
 	else
-		next = op->atom_blocks ? atom_begin(t, op) : first_begin(t, op);
+		next = op->atom_blocks ? atom_begin(t, op) : first_begin(t, op, stream);
 	/* An atom's is known only now that there are atoms. */
 	if (t->split)
 		t->split->charge_ns =

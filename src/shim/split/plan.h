@@ -49,10 +49,10 @@ uint64_t plan_predict(struct thread_state *t, const struct op *op);
 int plan_is_revocable(const struct thread_state *t, const struct op *op);
 
 /*
- * Before the driver's launch call: t->split is set when the launch is split. PLAN_LATER: no call may be
+ * Before the driver's launch call for this stream: t->split is set when the launch is split. PLAN_LATER: no call may be
  * made now. 0 otherwise. queue.lock not held, the operation's context current.
  */
-enum plan_next plan_begin(struct thread_state *t, struct op *op);
+enum plan_next plan_begin(struct thread_state *t, struct op *op, CUstream stream);
 
 /* After it. */
 enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result);

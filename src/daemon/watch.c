@@ -174,15 +174,11 @@ static void hand_on(struct tenant *t, const struct tpcset *before, uint64_t now_
 	grant_write(t);
 }
 
-/* Where nothing is lent, what nobody owns may be borrowed all the same. */
-static void keep_owned(struct share_member *const *members, uint32_t nr)
+/* A member's own are in no borrow set of its own. */
+static void keep_from(struct share_member *const *members, uint32_t nr, struct tpcset kept)
 {
-	struct tpcset owned = {{0}};
-
 	for (uint32_t i = 0; i < nr; i++)
-		owned = tpcset_or(owned, members[i]->own);
-	for (uint32_t i = 0; i < nr; i++)
-		members[i]->borrow = tpcset_andnot(members[i]->borrow, owned);
+		members[i]->borrow = tpcset_andnot(members[i]->borrow, kept);
 }
 
 static void divide(struct daemon *daemon, uint32_t gpu, uint64_t now_ns)
@@ -201,8 +197,7 @@ static void divide(struct daemon *daemon, uint32_t gpu, uint64_t now_ns)
 		members[nr++] = &t->member;
 	}
 	share_update(&daemon->gpu[gpu].share, topo, members, nr, now_ns);
-	if (!daemon->config.lends)
-		keep_owned(members, nr);
+	keep_from(members, nr, tenants_kept(daemon, gpu));
 	assert(share_check(topo, members, nr) == 0);
 	for (uint32_t i = 0; i < nr; i++)
 		hand_on(tenants[i], &before[i], now_ns);

@@ -57,6 +57,9 @@ void lend_view_make(const struct shm_grant *grant, const struct shm_board *board
 	struct tpcset borrow = tpcset_and(grant->borrow, *present), owned;
 
 	ret_view->own = tpcset_and(grant->own, *present);
+	ret_view->kept = tpcset_andnot(tpcset_and(board->kept, *present), ret_view->own);
+	/* A borrow set made up without the daemon does not leave them out. */
+	borrow = tpcset_andnot(borrow, ret_view->kept);
 	ret_view->borrow = (struct tpcset){{0}};
 	if (grant->state == SHM_GRANT_LIVE)
 		ret_view->borrow = tpcset_andnot(borrow, ret_view->own);

@@ -160,3 +160,13 @@ int quota_pick(const struct topology *topo, const struct tpcset *free, uint32_t 
 	*ret_set = pick.set;
 	return 0;
 }
+
+struct tpcset quota_keep(const struct topology *topo, const struct tpcset *own, uint32_t n)
+{
+	uint32_t nr = tpcset_count(own);
+	struct tpcset lent = {{0}};
+
+	if (nr > n)
+		(void)quota_pick(topo, own, nr - n, &lent);
+	return tpcset_andnot(*own, lent);
+}

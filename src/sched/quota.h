@@ -34,4 +34,10 @@ uint32_t quota_tpcs(const struct quota *quota, uint32_t nr_tpcs);
 int quota_pick(const struct topology *topo, const struct tpcset *free, uint32_t n,
 	       struct tpcset *ret_set);
 
+/*
+ * Of a tenant's TPCs, the n that are worth least to others, for it to keep: left-over TPCs first, then
+ * parts of a GPC, so that what is lent holds clusters. All of them when there are no more than n.
+ */
+struct tpcset quota_keep(const struct topology *topo, const struct tpcset *own, uint32_t n);
+
 #endif

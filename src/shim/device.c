@@ -189,20 +189,25 @@ static const char *reason_of(int err)
 
 /*
  * What the program is told when the daemon decides: an owner its own TPCs; best effort what nobody
- * owned when it came, if that is worth speaking of, else everything.
+ * owned when it came, if that is worth speaking of, else everything that it may ever have. Libraries make
+ * grids of one block for each SM they are told of: on fewer SMs such a grid takes twice as long.
  */
 static void device_tell(struct device *device)
 {
 	struct thread_state *t = thread_self();
-	struct tpcset own, unowned;
+	struct tpcset own, unowned, reach;
 
 	link_set_present(&device->topo);
 	own = share_own(t);
 	unowned = share_unowned(t);
+	reach = share_kept(t);
+	reach = tpcset_andnot(device->allowed, reach);
 	if (!tpcset_is_empty(&own))
 		device->allowed = own;
 	else if (tpcset_count(&unowned) >= MIN_TOLD_TPCS)
 		device->allowed = unowned;
+	else if (tpcset_count(&reach) >= MIN_TOLD_TPCS)
+		device->allowed = reach;
 	device->nr_allowed = tpcset_count(&device->allowed);
 	device->disable = tpcset_not(device->allowed);
 	device->is_masked = 1;

@@ -7,7 +7,7 @@ set_target_properties(integration_link_shim PROPERTIES
 	RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 add_dependencies(integration_link_shim lithos_shim lithos_sim)
 
-foreach(case masks activity best_effort returns refused silent hangs_up version unsealed magic line nobody
+foreach(case masks activity best_effort kept returns refused silent hangs_up version unsealed magic line nobody
 	garbage threads fork child verified unverified)
 	set(threads THREADS)
 	# ThreadSanitizer does not bear threads made after a fork, and takes mapping memory anew under

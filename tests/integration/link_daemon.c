@@ -243,6 +243,13 @@ void link_daemon_grant(struct link_daemon *daemon, struct tpcset own, struct tpc
 	end(&daemon->grant->header);
 }
 
+void link_daemon_kept(struct link_daemon *daemon, struct tpcset tpcs)
+{
+	begin(&daemon->board->header);
+	daemon->board->kept = tpcs;
+	end(&daemon->board->header);
+}
+
 void link_daemon_owner(struct link_daemon *daemon, uint32_t place, struct tpcset tpcs,
 		       enum shm_owner_state state, int is_told)
 {

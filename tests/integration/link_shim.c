@@ -331,6 +331,28 @@ static void case_best_effort(void)
 	CHECK(test.daemon.line->own_tpc_ns == 0);
 }
 
+/* An owner of everything keeps four TPCs: best effort is told of the others, and has no more, idle or not. */
+static void case_kept(void)
+{
+	struct tpcset all = link_bits(0, TPCSET_BITS - 1), kept = link_bits(0, 3), used;
+
+	link_daemon_start(&test.daemon, test.socket);
+	link_daemon_grant(&test.daemon, none, all);
+	link_daemon_owner(&test.daemon, 0, all, SHM_OWNER_LIVE, 0);
+	link_daemon_kept(&test.daemon, kept);
+	open_program();
+	CHECK(told_sms() == 2 * 62);
+	link_daemon_owner(&test.daemon, 0, all, SHM_OWNER_LIVE, 1);
+	used = where();
+	CHECK(tpcset_count(&used) == 62);
+	used = tpcset_and(used, kept);
+	CHECK(tpcset_is_empty(&used));
+	link_daemon_kept(&test.daemon, none);
+	EVENTUALLY((used = where(), tpcset_count(&used) == 66));
+	/* What it was told stays. */
+	CHECK(told_sms() == 2 * 62);
+}
+
 static void case_returns(void)
 {
 	struct tpcset own = link_bits(0, 3), other = link_bits(18, 25);
@@ -639,12 +661,25 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } cases[] = {
-	{"masks", case_masks},       {"activity", case_activity}, {"best_effort", case_best_effort},
-	{"returns", case_returns},   {"refused", case_refused},   {"silent", case_silent},
-	{"hangs_up", case_hangs_up}, {"version", case_version},   {"unsealed", case_unsealed},
-	{"magic", case_magic},       {"line", case_line},         {"nobody", case_nobody},
-	{"garbage", case_garbage},   {"threads", case_threads},   {"fork", case_fork},
-	{"child", case_child},       {"verified", case_verified}, {"unverified", case_unverified},
+	{"masks", case_masks},
+	{"activity", case_activity},
+	{"best_effort", case_best_effort},
+	{"kept", case_kept},
+	{"returns", case_returns},
+	{"refused", case_refused},
+	{"silent", case_silent},
+	{"hangs_up", case_hangs_up},
+	{"version", case_version},
+	{"unsealed", case_unsealed},
+	{"magic", case_magic},
+	{"line", case_line},
+	{"nobody", case_nobody},
+	{"garbage", case_garbage},
+	{"threads", case_threads},
+	{"fork", case_fork},
+	{"child", case_child},
+	{"verified", case_verified},
+	{"unverified", case_unverified},
 };
 
 static void surroundings(void)

@@ -208,7 +208,8 @@ static int model_lends(unsigned int bit)
 		world.board.nr_owners < SHM_MAX_OWNERS ? world.board.nr_owners : SHM_MAX_OWNERS;
 
 	if (!tpcset_has(&world.present, bit) || !tpcset_has(&world.grant.borrow, bit) ||
-	    tpcset_has(&world.grant.own, bit) || world.grant.state != SHM_GRANT_LIVE)
+	    tpcset_has(&world.grant.own, bit) || world.grant.state != SHM_GRANT_LIVE ||
+	    tpcset_has(&world.board.kept, bit))
 		return 0;
 	for (uint32_t i = 0; i < nr; i++) {
 		if (tpcset_has(&world.board.owner[i].tpcs, bit) && !model_owner_lends(i))
@@ -257,10 +258,26 @@ static void test_garbage(void **state)
 	assert_true(nr_lent > 1000);
 }
 
+/* What an owner keeps is not lent, whatever the grant says, and its own kept TPCs are its own. */
+static void test_kept(void **state)
+{
+	(void)state;
+	world.board.kept = tpcset_or(bits(3, 3), bits(7, 7));
+	lends(tpcset_or(bits(2, 2), bits(4, 6)));
+	assert_true(tpcset_equal(&world.view.kept, &world.board.kept));
+	world.grant.own = bits(7, 7);
+	lends(tpcset_or(bits(2, 2), bits(4, 6)));
+	assert_true(tpcset_has(&world.view.own, 7));
+	assert_false(tpcset_has(&world.view.kept, 7));
+	world.board.kept = bits(0, 127);
+	lends((struct tpcset){{0}});
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_example, setup),
+		cmocka_unit_test_setup(test_kept, setup),
 		cmocka_unit_test_setup(test_doubt_means_active, setup),
 		cmocka_unit_test_setup(test_timers, setup),
 		cmocka_unit_test_setup(test_grant, setup),

@@ -31,7 +31,7 @@
 
 #define BENCH_PATH_MAX     1024
 #define BENCH_TEXT_MAX     512
-#define BENCH_MAX_SYSTEMS  12
+#define BENCH_MAX_SYSTEMS  16
 #define BENCH_MIN_REQUESTS 800 /* below, a p99 rests on fewer than eight requests */
 #define BENCH_MAX_VERSIONS 8
 

@@ -11,7 +11,8 @@
  * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-auto`,
  * `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos` with the option `split` set for both
  * programs, to tell what each way to launch long kernels is worth (docs/splitting.md); `lithos-auto-fg` and
- * `lithos-auto-bg` for one of them, to tell on whose side a cost lies.
+ * `lithos-auto-bg` for one of them, to tell on whose side a cost lies. `lithos-keep` is `lithos-auto` under a
+ * daemon that lends all but four TPCs of the foreground.
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
@@ -37,6 +38,7 @@ const struct bench_system bench_systems[] = {
 	{.name = "lithos-whole",  .has_daemon = 1, .split = "whole", .in_long = 1},
 	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
 	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},
+	{.name = "lithos-keep",   .has_daemon = 1, .split = "auto", .keep = 4},
 	{.name = "lithos-auto-fg", .has_daemon = 1, .split = "auto", .split_of = BENCH_FOREGROUND},
 	{.name = "lithos-auto-bg", .has_daemon = 1, .split = "auto", .split_of = BENCH_BACKGROUND},
 };

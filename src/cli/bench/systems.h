@@ -4,6 +4,7 @@
 #define LITHOS_CLI_BENCH_SYSTEMS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cli/bench/bench.h"
 #include "cli/bench/children.h"
@@ -20,6 +21,7 @@ struct bench_system {
 	int is_confined;      /* each has a quota, and the daemon lends nothing */
 	const char *split;    /* LITHOS_SPLIT of both programs, or of the one; NULL: the default */
 	const char *split_of; /* that one: the other has the default; NULL: both */
+	uint32_t keep;        /* TPCs that the daemon never lends */
 	int in_hybrid;        /* measured in that scenario when no systems are named, as the next */
 	int in_long;
 };

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "daemon/daemon.h"
+#include "sched/quota.h"
 
 int gpu_by_uuid(const struct daemon *daemon, const uint8_t uuid[16])
 {
@@ -89,6 +90,19 @@ static void owner_write(struct shm_owner *owner, const struct tenant *t)
 	};
 }
 
+struct tpcset tenants_kept(const struct daemon *daemon, uint32_t gpu)
+{
+	const struct topology *topo = &daemon->ledger.gpu[gpu].topo;
+	uint32_t most = daemon->config.lends ? daemon->config.keep : TPCSET_BITS;
+	struct tpcset kept = {{0}};
+
+	for (const struct tenant *t = daemon->tenants; t && most; t = t->next) {
+		if (t->grant.gpu == gpu)
+			kept = tpcset_or(kept, quota_keep(topo, &t->grant.tpcs, most));
+	}
+	return kept;
+}
+
 void board_write(struct daemon *daemon, uint32_t gpu)
 {
 	const struct ledger_gpu *owners = &daemon->ledger.gpu[gpu];
@@ -107,6 +121,7 @@ void board_write(struct daemon *daemon, uint32_t gpu)
 		nr_owners = t ? i + 1 : nr_owners;
 	}
 	board->nr_owners = nr_owners;
+	board->kept = tenants_kept(daemon, gpu);
 	region_end(&board->header);
 }
 

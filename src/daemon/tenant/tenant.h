@@ -94,6 +94,8 @@ void tenant_renew_place(struct tenant *t);
 
 /* The board shows what the ledger says. */
 void board_write(struct daemon *daemon, uint32_t gpu);
+/* TPCs of owners of a GPU that nobody may borrow: all where nothing is lent. */
+struct tpcset tenants_kept(const struct daemon *daemon, uint32_t gpu);
 /* The grant shows what is in t. */
 void grant_write(struct tenant *t);
 

@@ -138,6 +138,7 @@ struct tpcset share_own(struct thread_state *t);
 
 /* TPCs of nobody. */
 struct tpcset share_unowned(struct thread_state *t);
+struct tpcset share_kept(struct thread_state *t);
 
 /*
  * Charges a launch that was given `allowed` to the bound, and to the TPCs not the tenant's own, into

@@ -73,6 +73,33 @@ static void test_bound(void **state)
 	assert_int_equal(hold_outstanding_ns(), 0);
 }
 
+/* On TPCs of nobody there is nobody to hold back for; with one owner's among them there is. */
+static void test_no_owner(void **state)
+{
+	struct launch_note first, second;
+
+	(void)state;
+	grant_is((struct tpcset){{0}}, bits(24, 31));
+	first = charge(bits(24, 31), 3 * MS);
+	assert_int_equal(ask(2 * MS), SHARE_GO);
+	assert_int_equal(ask(2 * MS + 1), SHARE_HOLD_BOUND);
+	/* An unknown one counts as before. */
+	assert_int_equal(ask(0), SHARE_GO);
+	second = charge(bits(24, 31), 0);
+	assert_int_equal(second.charged_ns, 1 * MS);
+	grant_is((struct tpcset){{0}}, bits(23, 31));
+	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
+	grant_is((struct tpcset){{0}}, bits(24, 31));
+	assert_int_equal(ask(1 * MS), SHARE_GO);
+	/* A bound that is longer by itself stays. */
+	world.grant.bound_ns = 20 * MS;
+	grant_is((struct tpcset){{0}}, bits(24, 31));
+	assert_int_equal(ask(16 * MS), SHARE_GO);
+	assert_int_equal(ask(17 * MS), SHARE_HOLD_BOUND);
+	hold_end(first.charged_ns, first.ticket, clock_now_ns());
+	hold_end(second.charged_ns, second.ticket, clock_now_ns());
+}
+
 static void test_own_only(void **state)
 {
 	struct launch_note note = charge(bits(8, 9), 5 * MS);
@@ -278,6 +305,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_bound, world_setup),
+		cmocka_unit_test_setup(test_no_owner, world_setup),
 		cmocka_unit_test_setup(test_own_only, world_setup),
 		cmocka_unit_test_setup(test_gang, world_setup),
 		cmocka_unit_test_setup(test_graph, world_setup),

@@ -28,6 +28,10 @@
  * one of 1.4 ms, and an unknown one, which counts as 200 us, for 90 us. An owner that comes back then
  * waits for 200, or for 1,460 us; not for one of 1.4 ms that leaves again (split/).
  *
+ * Where no owner could come back, because none is on the board for the TPCs of the borrow set, the bound is half a
+ * period of sharing: others who borrow wait for no more than that, and the GPU need not idle while
+ * predictions are wrong. A training of many short kernels took 8 to 12 % longer under the owner's bound.
+ *
  * What it does badly: an owner that borrows is held by the bound like any borrower, although its own
  * TPCs would run the launch; it would run there behind its own earlier work.
  *
@@ -39,6 +43,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "sched/share.h"
 #include "shim/link/link.h"
 #include "shim/slots.h"
 #include "shim/tenant.h"
@@ -51,6 +56,7 @@
 #define POLL_MAX_NS   1000000u
 #define BOUND_MIN_NS  1000u
 #define LEAD_NS       60000u
+#define ALONE_NS      (SHARE_PERIOD_NS / 2)
 
 int share_is_on(void)
 {
@@ -145,6 +151,14 @@ static uint64_t bound_of(const struct share_view *view)
 	return view->lend.bound_ns > BOUND_MIN_NS ? view->lend.bound_ns : BOUND_MIN_NS;
 }
 
+/* How much may be outstanding. */
+static uint64_t limit_of(const struct share_view *view)
+{
+	uint64_t bound = bound_of(view);
+
+	return view->lend.nr_owners || bound > ALONE_NS ? bound : ALONE_NS;
+}
+
 /* What a launch counts for: an unknown one, a whole bound. */
 static uint32_t charge_of(const struct share_view *view, uint64_t predicted_ns)
 {
@@ -191,7 +205,7 @@ static int held_for(const struct share_request *request, uint64_t now_ns, uint64
 static enum share_verdict ask_bound(struct share_view *view, const struct share_request *request,
 				    uint64_t now_ns)
 {
-	uint64_t charge = charge_of(view, request->predicted_ns), bound = bound_of(view);
+	uint64_t charge = charge_of(view, request->predicted_ns), bound = limit_of(view);
 	uint64_t outstanding = hold_outstanding_ns();
 	uint64_t remaining = hold_remaining_ns(now_ns);
 	uint64_t allowed = charge + LEAD_NS < bound ? bound - charge : LEAD_NS;
@@ -248,7 +262,7 @@ static int goes_at_any_time(const struct share_view *view, const struct share_re
 		return (int)view->lend.is_owner;
 	outstanding = hold_outstanding_ns();
 	return !outstanding || request->is_revocable ||
-	       outstanding + charge_of(view, request->predicted_ns) <= bound_of(view);
+	       outstanding + charge_of(view, request->predicted_ns) <= limit_of(view);
 }
 
 static __attribute__((noinline)) enum share_verdict

@@ -19,21 +19,56 @@
 
 #include "hw/topology.h"
 
-int quota_parse(const char *text, struct quota *ret_quota)
+#define MAX_NUMBER       100000u
+#define MAX_TOLD_PERCENT 1600u
+
+/* A number, or one with a percent sign; -EINVAL otherwise, for 0, and for more than a bound. */
+static int amount_parse(const char *text, uint32_t max_percent, uint32_t *ret_number,
+			uint32_t *ret_percent)
 {
 	uint32_t value = 0;
 	const char *p = text;
+	int is_percent;
 
 	for (; *p >= '0' && *p <= '9'; p++) {
-		if (value > 100000)
+		if (value > MAX_NUMBER)
 			return -EINVAL;
 		value = value * 10 + (uint32_t)(*p - '0');
 	}
-	int percent = *p == '%';
-	if (p == text || !value || p[percent] || (percent && value > 100))
+	is_percent = *p == '%';
+	if (p == text || !value || p[is_percent] || (is_percent && value > max_percent))
 		return -EINVAL;
-	*ret_quota = (struct quota){.tpcs = percent ? 0 : value, .percent = percent ? value : 0};
+	*ret_number = is_percent ? 0 : value;
+	*ret_percent = is_percent ? value : 0;
 	return 0;
+}
+
+int quota_parse(const char *text, struct quota *ret_quota)
+{
+	return amount_parse(text, 100, &ret_quota->tpcs, &ret_quota->percent);
+}
+
+int told_parse(const char *text, struct told *ret_told)
+{
+	struct told told;
+	int r = amount_parse(text, MAX_TOLD_PERCENT, &told.sms, &told.percent);
+
+	if (r == 0 && told.sms > MAX_NUMBER)
+		r = -EINVAL;
+	if (r == 0)
+		*ret_told = told;
+	return r;
+}
+
+uint32_t told_sms(const struct told *told, uint32_t nr_sms, uint32_t usable)
+{
+	uint32_t of_percent = (uint32_t)((uint64_t)nr_sms * told->percent / 100);
+
+	if (told->sms)
+		return told->sms;
+	if (told->percent)
+		return of_percent ? of_percent : 1;
+	return usable;
 }
 
 uint32_t quota_tpcs(const struct quota *quota, uint32_t nr_tpcs)

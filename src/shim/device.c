@@ -41,6 +41,8 @@ static struct {
 	struct device device[MAX_DEVICES]; /* by CUdevice, which the driver numbers from 0 */
 	struct quota quota;
 	int has_quota;
+	struct told told;
+	int has_told;
 } devices;
 
 /* The device's place, whatever its state; NULL for a handle beyond the table. */
@@ -59,6 +61,21 @@ int device_read_quota(const char *text)
 		return -EINVAL;
 	}
 	devices.has_quota = 1;
+	return 1;
+}
+
+int device_read_told(const char *text)
+{
+	if (!text[0])
+		return 0;
+	if (told_parse(text, &devices.told)) {
+		log_line(NULL, LOG_ERROR,
+			 "msg=\"bad number of SMs, the program is told of those that it may use\" "
+			 "LITHOS_TOLD_SMS=\"%s\"",
+			 text);
+		return -EINVAL;
+	}
+	devices.has_told = 1;
 	return 1;
 }
 
@@ -213,7 +230,7 @@ static void device_tell(struct device *device)
 	device->is_masked = 1;
 }
 
-static int device_confine(struct device *device)
+static int device_restrict(struct device *device)
 {
 	uint32_t tpcs = quota_tpcs(&devices.quota, device->topo.nr_tpcs);
 	int err;
@@ -232,6 +249,16 @@ static int device_confine(struct device *device)
 	device->disable = tpcset_not(device->allowed);
 	device->is_masked = 1;
 	return 0;
+}
+
+static int device_confine(struct device *device)
+{
+	uint32_t sms_per_tpc = device->topo.sms_per_tpc;
+	int err = device_restrict(device);
+
+	device->nr_told_sms = told_sms(&devices.told, device->topo.nr_tpcs * sms_per_tpc,
+				       device->nr_allowed * sms_per_tpc);
+	return err;
 }
 
 static int device_set_up(struct device *device, CUdevice handle)
@@ -292,20 +319,26 @@ struct device *device_ready(CUdevice handle)
 	return device;
 }
 
+/* Before the first context: what will be allowed is known of a quota alone. */
+static uint32_t usable_sms(uint32_t nr_sms)
+{
+	if (!devices.has_quota)
+		return nr_sms;
+	return quota_tpcs(&devices.quota, nr_sms / SMS_PER_TPC) * SMS_PER_TPC;
+}
+
 uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)
 {
 	const struct device *device = device_slot(handle);
 
-	if (!device || (!devices.has_quota && !tenant.wants_share))
+	if (!device || (!devices.has_quota && !devices.has_told && !tenant.wants_share))
 		return nr_sms;
 	switch (atomic_load_explicit(&device->state, memory_order_acquire)) {
 	case DEVICE_READY:
-		return device->nr_allowed * device->topo.sms_per_tpc;
+		return device->nr_told_sms;
 	case DEVICE_OFF:
 		return nr_sms;
 	default:
-		if (!devices.has_quota)
-			return nr_sms;
-		return quota_tpcs(&devices.quota, nr_sms / SMS_PER_TPC) * SMS_PER_TPC;
+		return told_sms(&devices.told, nr_sms, usable_sms(nr_sms));
 	}
 }

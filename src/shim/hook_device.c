@@ -4,7 +4,10 @@
  *
  * Frameworks size persistent and cooperative kernels by the SM count; told the whole GPU's, a grid
  * that must be resident at once would hang on the quota. So the count, and every occupancy answer
- * that has the count in it, is that of the quota. Answers per SM are the driver's.
+ * that has the count in it, is that of the quota. Answers per SM are the driver's. The user may have the
+ * program told of another count (LITHOS_TOLD_SMS): of the whole GPU's, and a library chooses the kernels that it
+ * chooses without a quota; of more, and a grid of one block an SM comes in waves, each of which gives the GPU back
+ * to an owner. A cooperative launch that would not fit is refused either way.
  *
  * Tested by tests/programs/attrs.c, coop.c and clusters.c.
  */
@@ -41,8 +44,14 @@ static int scale_clusters(const struct device *device, int nr_clusters, uint32_t
 {
 	uint32_t all = topology_nr_clusters(&device->topo, &device->topo.present, blocks);
 	uint32_t ours = topology_nr_clusters(&device->topo, &device->allowed, blocks);
-	uint64_t scaled = all ? (uint64_t)(uint32_t)nr_clusters * ours / all : 0;
+	uint64_t scaled;
 
+	/* Told of other SMs than it may use: as many clusters as these would hold. */
+	if (device->nr_told_sms != device->nr_allowed * device->topo.sms_per_tpc) {
+		all = device->topo.nr_tpcs * device->topo.sms_per_tpc;
+		ours = device->nr_told_sms;
+	}
+	scaled = all ? (uint64_t)(uint32_t)nr_clusters * ours / all : 0;
 	return scaled ? (int)scaled : 1;
 }
 
@@ -77,7 +86,8 @@ static CUresult scale_grid(CUresult result, int *min_grid)
 	const struct device *device = tenant_current_masked_device();
 
 	if (result == CUDA_SUCCESS && device && min_grid)
-		*min_grid = (int)((int64_t)*min_grid * device->nr_allowed / device->topo.nr_tpcs);
+		*min_grid = (int)((int64_t)*min_grid * device->nr_told_sms /
+				  (device->topo.nr_tpcs * device->topo.sms_per_tpc));
 	return result;
 }
 

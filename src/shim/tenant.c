@@ -74,6 +74,7 @@ int tenant_init(void)
 			 tenant.options.split);
 	tenant.wants_records = tenant.options.stats != 0 || plan_is_forced();
 	tenant.wants_masks = device_read_quota(tenant.options.tpc_quota) > 0;
+	tenant.wants_masks |= device_read_told(tenant.options.told_sms) > 0;
 	tenant.wants_share = link_is_wanted();
 	tenant.wants_masks |= tenant.wants_share;
 	if (!tenant.wants_masks && !tenant.wants_records)
@@ -436,7 +437,10 @@ struct device *tenant_current_masked_device(void)
 	if (!tenant.wants_masks || tenant.ops.ctx_device(&handle))
 		return NULL;
 	device = device_ready(handle);
-	return device && device->is_masked ? device : NULL;
+	return device && (device->is_masked ||
+			  device->nr_told_sms != device->topo.nr_tpcs * device->topo.sms_per_tpc)
+		       ? device
+		       : NULL;
 }
 
 /* Returns how many launches are outstanding, graphs' included. */

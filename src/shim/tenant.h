@@ -40,6 +40,8 @@ struct device {
 	struct topology topo;
 	struct tpcset allowed; /* the quota's TPCs; shared: those that the program is told of */
 	uint32_t nr_allowed;   /* TPCs in it */
+	uint32_t
+		nr_told_sms; /* SMs that the program is told of: those in it, or what the user says */
 	struct tpcset disable; /* what to OR into the descriptor: everything else */
 	struct sm_limits limits;
 	int cc_major; /* where the descriptor's version byte is */
@@ -86,8 +88,8 @@ void tenant_primary_resetting(CUdevice device);
 /* The context's record, or NULL when it is not ours; the calling thread's cache answers mostly. */
 struct context *tenant_context_of(struct thread_state *t, CUcontext handle);
 
-/* The device of the calling thread's current context, when launches on it are confined; else NULL.
- */
+/* The device of the calling thread's current context, when launches on it are confined, or the program is told of
+ * other SMs than there are; else NULL. */
 struct device *tenant_current_masked_device(void);
 
 /* Tracker: reads all contexts' records and graphs. Returns how many graphs were launched. */

@@ -114,6 +114,23 @@ static void test_split_is_forced_or_cleared(void **state)
 	}
 }
 
+/* The background alone: a service must not be lied to. */
+static void test_told_is_of_the_background(void **state)
+{
+	const struct bench bench = bench_of(BENCH_HYBRID);
+	struct command command;
+	const char *line;
+
+	(void)state;
+	line = command_of(&bench, "lithos-told-4", BENCH_BACKGROUND, &command);
+	assert_non_null(strstr(line, "--told-sms 400% -- "));
+	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
+	line = command_of(&bench, "lithos-told-4", BENCH_FOREGROUND, &command);
+	assert_null(strstr(line, "--told-sms"));
+	line = command_of(&bench, "lithos-auto", BENCH_BACKGROUND, &command);
+	assert_null(strstr(line, "--told-sms"));
+}
+
 static void test_split_of_one_program(void **state)
 {
 	const struct bench bench = bench_of(BENCH_HYBRID);
@@ -150,7 +167,9 @@ static void test_quotas(void **state)
 		line = command_of(&bench, bench_systems[i].name, BENCH_BACKGROUND, &command);
 		assert_null(strstr(line, "--quota"));
 		assert_null(strstr(line, "--priority"));
-		assert_non_null(strstr(line, " --tenant background -- "));
+		assert_non_null(strstr(line, bench_systems[i].told
+						     ? " --tenant background --told-sms "
+						     : " --tenant background -- "));
 	}
 	line = command_of(&bench, "mps", BENCH_BACKGROUND, &command);
 	assert_memory_equal(line, "python3 -B /p/background.py --dir /f/0.x", 40);
@@ -180,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scenarios_have_systems),
 		cmocka_unit_test(test_split_is_forced_or_cleared),
+		cmocka_unit_test(test_told_is_of_the_background),
 		cmocka_unit_test(test_split_of_one_program),
 		cmocka_unit_test(test_quotas),
 		cmocka_unit_test(test_long_programs),

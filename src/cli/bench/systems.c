@@ -12,7 +12,8 @@
  * `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos` with the option `split` set for both
  * programs, to tell what each way to launch long kernels is worth (docs/splitting.md); `lithos-auto-fg` and
  * `lithos-auto-bg` for one of them, to tell on whose side a cost lies. `lithos-keep` is `lithos-auto` under a
- * daemon that lends all but four TPCs of the foreground.
+ * daemon that lends all but four TPCs of the foreground; under `lithos-told-2` and `lithos-told-4` the background
+ * is told of two and four times the SMs.
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
@@ -39,6 +40,8 @@ const struct bench_system bench_systems[] = {
 	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
 	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},
 	{.name = "lithos-keep",   .has_daemon = 1, .split = "auto", .keep = 4},
+	{.name = "lithos-told-2", .has_daemon = 1, .split = "auto", .told = "200%"},
+	{.name = "lithos-told-4", .has_daemon = 1, .split = "auto", .told = "400%"},
 	{.name = "lithos-auto-fg", .has_daemon = 1, .split = "auto", .split_of = BENCH_FOREGROUND},
 	{.name = "lithos-auto-bg", .has_daemon = 1, .split = "auto", .split_of = BENCH_BACKGROUND},
 };
@@ -60,6 +63,7 @@ static const char *const of_one_program[] = {
 	"LITHOS_STATS",
 	"LITHOS_TENANT",
 	"LITHOS_TOKEN",
+	"LITHOS_TOLD_SMS",
 	"LITHOS_TPC_QUOTA",
 };
 
@@ -162,6 +166,9 @@ static void add_lithos(const struct bench *bench, const struct bench_system *sys
 		add_quota(bench->options.fg_quota, command);
 		command_arg(command, "--priority");
 		command_arg(command, FOREGROUND_PRIORITY);
+	} else if (system->told != NULL) {
+		command_arg(command, "--told-sms");
+		command_arg(command, "%s", system->told);
 	}
 	command_arg(command, "--");
 }

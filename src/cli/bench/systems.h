@@ -22,6 +22,7 @@ struct bench_system {
 	const char *split;    /* LITHOS_SPLIT of both programs, or of the one; NULL: the default */
 	const char *split_of; /* that one: the other has the default; NULL: both */
 	uint32_t keep;        /* TPCs that the daemon never lends */
+	const char *told;     /* SMs that the background is told of; NULL: those it may use */
 	int in_hybrid;        /* measured in that scenario when no systems are named, as the next */
 	int in_long;
 };

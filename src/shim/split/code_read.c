@@ -12,10 +12,9 @@
  *
  * In which stream. In the program's, in front of the launch that asked. A stream of ours would be free of what is
  * in front, but a kernel of a borrower in one more stream makes every kernel of the owner's graphs 0.3 us slower
- * under
- * MPS, from then on: 8 % of a small model (docs/hardware.md, section 9).
- * What is in front may need something that the dispatcher has yet to launch, so copies are waited for
- * only so long. Then the launch goes whole, and the function's next one looks whether they have come.
+ * under MPS, from then on: 8 % of a small model (docs/hardware.md, section 9). What is in front may need
+ * something that the dispatcher has yet to launch, so copies are waited for only so long. Then the launch
+ * goes whole, and the function's next one looks whether they have come.
  *
  * One function is read at a time. Another one waits for its turn, which it gets when the first was judged or was
  * not launched again for 100 ms.

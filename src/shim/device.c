@@ -256,8 +256,8 @@ static int device_confine(struct device *device)
 	uint32_t sms_per_tpc = device->topo.sms_per_tpc;
 	int err = device_restrict(device);
 
-	device->nr_told_sms = told_sms(&devices.told, device->topo.nr_tpcs * sms_per_tpc,
-				       device->nr_allowed * sms_per_tpc);
+	device->nr_told_sms =
+		told_sms(&devices.told, device_nr_sms(device), device->nr_allowed * sms_per_tpc);
 	return err;
 }
 

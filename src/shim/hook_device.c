@@ -48,7 +48,7 @@ static int scale_clusters(const struct device *device, int nr_clusters, uint32_t
 
 	/* Told of other SMs than it may use: as many clusters as these would hold. */
 	if (device->nr_told_sms != device->nr_allowed * device->topo.sms_per_tpc) {
-		all = device->topo.nr_tpcs * device->topo.sms_per_tpc;
+		all = device_nr_sms(device);
 		ours = device->nr_told_sms;
 	}
 	scaled = all ? (uint64_t)(uint32_t)nr_clusters * ours / all : 0;
@@ -86,8 +86,7 @@ static CUresult scale_grid(CUresult result, int *min_grid)
 	const struct device *device = tenant_current_masked_device();
 
 	if (result == CUDA_SUCCESS && device && min_grid)
-		*min_grid = (int)((int64_t)*min_grid * device->nr_told_sms /
-				  (device->topo.nr_tpcs * device->topo.sms_per_tpc));
+		*min_grid = (int)((int64_t)*min_grid * device->nr_told_sms / device_nr_sms(device));
 	return result;
 }
 

@@ -437,10 +437,9 @@ struct device *tenant_current_masked_device(void)
 	if (!tenant.wants_masks || tenant.ops.ctx_device(&handle))
 		return NULL;
 	device = device_ready(handle);
-	return device && (device->is_masked ||
-			  device->nr_told_sms != device->topo.nr_tpcs * device->topo.sms_per_tpc)
-		       ? device
-		       : NULL;
+	if (!device || (!device->is_masked && device->nr_told_sms == device_nr_sms(device)))
+		return NULL;
+	return device;
 }
 
 /* Returns how many launches are outstanding, graphs' included. */

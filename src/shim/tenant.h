@@ -47,6 +47,12 @@ struct device {
 	int cc_major; /* where the descriptor's version byte is */
 };
 
+/* SMs that it has. */
+static inline uint32_t device_nr_sms(const struct device *device)
+{
+	return device->topo.nr_tpcs * device->topo.sms_per_tpc;
+}
+
 struct context {
 	_Atomic(CUcontext) handle; /* NULL: slot free */
 	uint32_t index;

@@ -216,15 +216,17 @@ int prelude_open(const struct driver_ops *ops, int cc_major, int cc_minor,
 	return 0;
 }
 
-CUresult prelude_read(const struct driver_ops *ops, const struct prelude *prelude, uint64_t from,
-		      uint64_t to, uint32_t nr_words, uint32_t nr_threads, CUstream stream)
+CUresult prelude_read(const struct driver_ops *ops, const struct prelude *prelude,
+		      const struct prelude_copy *copy, CUstream stream)
 {
-	void *params[] = {&from, &to, &nr_words};
+	struct prelude_copy kept = *copy;
+	void *params[] = {&kept.from, &kept.to, &kept.nr_words};
 	struct trial ours = {.slot_address = 0};
 	CUresult result;
 
 	current_trial = &ours;
-	result = ops->launch(prelude->reader, 1, 1, 1, nr_threads, 1, 1, 0, stream, params, NULL);
+	result = ops->launch(prelude->reader, 1, 1, 1, kept.nr_threads, 1, 1, 0, stream, params,
+			     NULL);
 	current_trial = NULL;
 	return result;
 }

@@ -103,12 +103,17 @@ int prelude_open(const struct driver_ops *ops, int cc_major, int cc_minor,
 
 struct qmd_event;
 
-/*
- * Queues a copy of `nr_words` words of 8 bytes by one block of the reader. The device addresses may be of code, and
- * must be mapped; the context of the preludes is current. What the driver's launch call returns.
- */
-CUresult prelude_read(const struct driver_ops *ops, const struct prelude *prelude, uint64_t from,
-		      uint64_t to, uint32_t nr_words, uint32_t nr_threads, CUstream stream);
+/* What one block of the reader copies, by device addresses. */
+struct prelude_copy {
+	uint64_t from; /* may be code; all of it is mapped */
+	uint64_t to;
+	uint32_t nr_words; /* of 8 bytes */
+	uint32_t nr_threads;
+};
+
+/* Queues a copy; the context of the preludes is current. What the driver's launch call returns. */
+CUresult prelude_read(const struct driver_ops *ops, const struct prelude *prelude,
+		      const struct prelude_copy *copy, CUstream stream);
 
 /* The hook's part of prelude_open() and prelude_read(): 1 when the event was one of their launches. Any thread. */
 int prelude_hook(const struct qmd_event *event);

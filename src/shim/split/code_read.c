@@ -132,8 +132,12 @@ static int batch_close(CUstream stream)
 static int copy(const struct code_reader *reader, uint64_t from, uint64_t to, uint32_t nr_bytes,
 		CUstream stream)
 {
-	return !prelude_read(&tenant.ops, reader->prelude, from, to, nr_bytes / sizeof(uint64_t),
-			     NR_THREADS, stream);
+	const struct prelude_copy what = {.from = from,
+					  .to = to,
+					  .nr_words = nr_bytes / sizeof(uint64_t),
+					  .nr_threads = NR_THREADS};
+
+	return !prelude_read(&tenant.ops, reader->prelude, &what, stream);
 }
 
 /* The last two words of the buffer to the first. */

@@ -187,8 +187,7 @@ static int check_args(const struct run_args *args)
 	if (args->has_profile &&
 	    (args->quota != NULL || args->told_sms != NULL || args->has_stats)) {
 		cli_error("--profile leaves the launch hook out, so --quota, --told-sms and "
-			  "--stats cannot work "
-			  "with it");
+			  "--stats cannot work with it");
 		return -EINVAL;
 	}
 	return 0;

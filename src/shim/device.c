@@ -212,13 +212,13 @@ static const char *reason_of(int err)
 static void device_tell(struct device *device)
 {
 	struct thread_state *t = thread_self();
-	struct tpcset own, unowned, reach;
+	struct tpcset own, unowned, kept, reach;
 
 	link_set_present(&device->topo);
 	own = share_own(t);
 	unowned = share_unowned(t);
-	reach = share_kept(t);
-	reach = tpcset_andnot(device->allowed, reach);
+	kept = share_kept(t);
+	reach = tpcset_andnot(device->topo.present, kept);
 	if (!tpcset_is_empty(&own))
 		device->allowed = own;
 	else if (tpcset_count(&unowned) >= MIN_TOLD_TPCS)

@@ -42,14 +42,16 @@ static uint32_t cluster_blocks(const CUlaunchConfig *config)
  * time. */
 static int scale_clusters(const struct device *device, int nr_clusters, uint32_t blocks)
 {
-	uint32_t all = topology_nr_clusters(&device->topo, &device->topo.present, blocks);
-	uint32_t ours = topology_nr_clusters(&device->topo, &device->allowed, blocks);
+	uint32_t all, ours;
 	uint64_t scaled;
 
-	/* Told of other SMs than it may use: as many clusters as these would hold. */
 	if (device->nr_told_sms != device->nr_allowed * device->topo.sms_per_tpc) {
+		/* Told of other SMs than it may use: as many clusters as these would hold. */
 		all = device_nr_sms(device);
 		ours = device->nr_told_sms;
+	} else {
+		all = topology_nr_clusters(&device->topo, &device->topo.present, blocks);
+		ours = topology_nr_clusters(&device->topo, &device->allowed, blocks);
 	}
 	scaled = all ? (uint64_t)(uint32_t)nr_clusters * ours / all : 0;
 	return scaled ? (int)scaled : 1;

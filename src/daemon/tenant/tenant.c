@@ -92,13 +92,11 @@ static void owner_write(struct shm_owner *owner, const struct tenant *t)
 
 struct tpcset tenants_kept(const struct daemon *daemon, uint32_t gpu)
 {
-	const struct topology *topo = &daemon->ledger.gpu[gpu].topo;
-	uint32_t most = daemon->config.lends ? daemon->config.keep : TPCSET_BITS;
 	struct tpcset kept = {{0}};
 
-	for (const struct tenant *t = daemon->tenants; t && most; t = t->next) {
+	for (const struct tenant *t = daemon->tenants; t; t = t->next) {
 		if (t->grant.gpu == gpu)
-			kept = tpcset_or(kept, quota_keep(topo, &t->grant.tpcs, most));
+			kept = tpcset_or(kept, t->kept);
 	}
 	return kept;
 }
@@ -193,6 +191,8 @@ struct tenant *tenant_new(struct daemon *daemon, const struct tenant *like)
 	t->daemon = daemon;
 	t->member =
 		(struct share_member){.id = t->id, .priority = t->priority, .own = t->grant.tpcs};
+	t->kept = quota_keep(&daemon->ledger.gpu[t->grant.gpu].topo, &t->grant.tpcs,
+			     daemon->config.lends ? daemon->config.keep : TPCSET_BITS);
 	if (make_grant(t) < 0 || (!t->is_awaited && tenant_make_activity(t) < 0)) {
 		region_free(&t->grant_region);
 		free(t);

@@ -55,6 +55,8 @@ struct tenant {
 	char name[PROTO_NAME_BYTES];
 	uint8_t token[PROTO_TOKEN_BYTES];
 	struct ledger_grant grant;
+	struct tpcset
+		kept; /* of these TPCs, those that nobody may borrow: all where nothing is lent */
 	uint64_t admitted_ns;
 
 	struct region grant_region; /* struct shm_grant */
@@ -94,7 +96,7 @@ void tenant_renew_place(struct tenant *t);
 
 /* The board shows what the ledger says. */
 void board_write(struct daemon *daemon, uint32_t gpu);
-/* TPCs of owners of a GPU that nobody may borrow: all where nothing is lent. */
+/* Those of all owners of a GPU that nobody may borrow. */
 struct tpcset tenants_kept(const struct daemon *daemon, uint32_t gpu);
 /* The grant shows what is in t. */
 void grant_write(struct tenant *t);

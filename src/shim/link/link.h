@@ -138,6 +138,8 @@ struct tpcset share_own(struct thread_state *t);
 
 /* TPCs of nobody. */
 struct tpcset share_unowned(struct thread_state *t);
+
+/* TPCs of others that are never lent. */
 struct tpcset share_kept(struct thread_state *t);
 
 /*

@@ -53,7 +53,6 @@
 
 /* Pages and instructions are counted from the page of the entry. */
 struct reading {
-	CUfunction func;
 	struct code_place place;
 	uint64_t used_ns;    /* when last */
 	uint64_t base;       /* address of the entry's page */
@@ -290,11 +289,11 @@ static void follow_all(struct reading *r)
 	}
 }
 
-static struct code_input input_of(const struct reading *r, uint32_t nr_pages)
+static struct code_input input_of(const struct reading *r)
 {
 	return (struct code_input){
 		.bytes = r->code + (size_t)r->entry * INSN_BYTES,
-		.nr_bytes = (size_t)nr_pages * PAGE_BYTES - (size_t)r->entry * INSN_BYTES,
+		.nr_bytes = (size_t)r->nr_pages * PAGE_BYTES - (size_t)r->entry * INSN_BYTES,
 		.cc_major = r->cc_major,
 		.cc_minor = r->cc_minor,
 	};
@@ -303,7 +302,7 @@ static struct code_input input_of(const struct reading *r, uint32_t nr_pages)
 /* Is the mark that ends the kernel in the pages before the first gap? Else that one is part of it. */
 static void want_end(struct reading *r)
 {
-	struct code_input input = input_of(r, r->nr_pages);
+	struct code_input input = input_of(r);
 	struct graph graph;
 	uint32_t gap = 0, source;
 
@@ -326,7 +325,7 @@ static int is_wanting(const struct reading *r)
 
 static enum code_state judge(const struct reading *r)
 {
-	struct code_input input = input_of(r, r->nr_pages);
+	struct code_input input = input_of(r);
 	struct code_answer answer;
 
 	if (code_find_gang(&input, &answer) < 0)
@@ -348,15 +347,13 @@ static int can_read(const struct code_reader *reader)
 	       code_find_gang(&nothing, &answer) == 0;
 }
 
-static struct reading *reading_new(const struct code_reader *reader, CUfunction func,
-				   const struct code_place *place)
+static struct reading *reading_new(const struct code_reader *reader, const struct code_place *place)
 {
 	/* 3 MiB, of which only what is read gets memory. */
 	struct reading *r = can_read(reader) ? calloc(1, sizeof(*r)) : NULL;
 
 	if (!r)
 		return NULL;
-	r->func = func;
 	r->place = *place;
 	r->cc_major = reader->cc_major;
 	r->cc_minor = reader->cc_minor;
@@ -374,18 +371,19 @@ static void reading_drop(void)
 	job.nr = 0;
 }
 
-static int is_of_place(const struct reading *r, CUfunction func, const struct code_place *place)
+/* Of one generation no two functions have the same place. */
+static int is_of(const struct reading *r, const struct code_place *place)
 {
-	return r->func == func && r->place.generation == place->generation &&
+	return r->place.at == place->at && r->place.generation == place->generation &&
 	       r->place.word == place->word;
 }
 
 /* 1 when another function's reading must not be disturbed. */
-static int is_busy_with_other(CUfunction func, const struct code_place *place)
+static int is_busy_with_other(const struct code_place *place)
 {
 	const struct reading *r = job.reading;
 
-	if (!r || is_of_place(r, func, place))
+	if (!r || is_of(r, place))
 		return 0;
 	/* Its copies write to the buffer until they have ended. */
 	if (job.is_under_way && batch_look() == NOT_YET)
@@ -436,11 +434,11 @@ enum code_state code_read(const struct code_reader *reader, CUfunction func, CUs
 	struct code_place place;
 	enum code_state state = CODE_STATE_UNSURE;
 
-	if (!code_is_seen(func, &place) || is_busy_with_other(func, &place))
+	if (!code_is_seen(func, &place) || is_busy_with_other(&place))
 		return code_state_of(func);
-	if (!job.reading || !is_of_place(job.reading, func, &place)) {
+	if (!job.reading || !is_of(job.reading, &place)) {
 		reading_drop();
-		job.reading = reading_new(reader, func, &place);
+		job.reading = reading_new(reader, &place);
 	}
 	if (job.reading) {
 		state = read_on(reader, job.reading, stream);

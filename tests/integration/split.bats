@@ -218,7 +218,7 @@ beside() {
 	local owner
 	unset LITHOS_SOCKET LITHOS_SIM
 	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
 	export LITHOS_SPLIT=${4:-auto}
 	# shellcheck disable=SC2086 # options
 	"$LITHOS" run --sim --quota "$1" --tenant web -- "$PROGRAMS/cut" --pulse $2 > pulse.txt 2>&1 3>&- &
@@ -232,7 +232,12 @@ beside() {
 
 @test "kernels of one wave leave until they begin, and are not kept back once they have" {
 	skip_under_sanitizer "too slow to overlap"
-	beside 100% "--rounds 100 --gap-ms 15" "--rounds 12 --blocks 200 --us 5000 --chain 4"
+	# On a machine that leaves the simulated GPU 100 ms without a processor a kernel is taken for one that
+	# stands still, and launched whole from then on.
+	for _ in 1 2 3 4; do
+		beside 100% "--rounds 100 --gap-ms 15" "--rounds 12 --blocks 200 --us 5000 --chain 4"
+		[ "$(counter works_helped)" -ne 0 ] || break
+	done
 	assert_equal "$(kernel way)" claimed
 	[[ "$(kernel reason)" == "one wave"* ]]
 	[ "$(counter works_cut)" -gt 0 ]

@@ -76,6 +76,32 @@ static void test_null_stream_waits_for_blocking_streams(void **state)
 	OK(cuStreamDestroy(blocking));
 }
 
+/* What makes the NULL stream wait for a stream is none of that stream's work. */
+static void test_null_stream_keeps_no_stream_busy(void **state)
+{
+	enum {
+		NR_TRIES = 10000, /* the kernel should end just when the NULL stream is used */
+		LONGEST_NS = 60000
+	};
+	CUstream blocking;
+	CUevent event;
+
+	(void)state;
+	OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+	OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+	for (uint64_t i = 0; i < NR_TRIES; i++) {
+		OK(program_launch(&program, "lk_count", 1, blocking, LONGEST_NS * i / NR_TRIES));
+		OK(cuEventRecord(event, blocking));
+		OK(cuMemsetD32Async(program.words, 0, 1, NULL));
+		while (cuEventQuery(event) == CUDA_ERROR_NOT_READY)
+			;
+		assert_int_equal(cuStreamQuery(blocking), CUDA_SUCCESS);
+		OK(cuStreamSynchronize(NULL));
+	}
+	OK(cuEventDestroy(event));
+	OK(cuStreamDestroy(blocking));
+}
+
 static void test_wait_for_a_word(void **state)
 {
 	(void)state;
@@ -143,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_events_order_streams),
 		cmocka_unit_test(test_null_stream_waits_for_blocking_streams),
+		cmocka_unit_test(test_null_stream_keeps_no_stream_busy),
 		cmocka_unit_test(test_wait_for_a_word),
 		cmocka_unit_test(test_host_function),
 		cmocka_unit_test(test_errors_of_launches),

@@ -65,7 +65,11 @@ struct remote_queue *remote_queue_after(const struct remote_queue *queue)
 
 int remote_queue_is_idle(const struct remote_queue *queue)
 {
-	return !queue->head;
+	const struct remote_item *item = queue->head;
+
+	while (item && item->task && item->task->is_aside)
+		item = item->next;
+	return !item;
 }
 
 int remote_item_push(struct remote_queue *queue, struct sim_task *task, struct sim_grid *grid)

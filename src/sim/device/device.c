@@ -166,7 +166,11 @@ void device_queue_free(struct sim_device *device, struct sim_queue *queue)
 
 int device_queue_is_idle(const struct sim_queue *queue)
 {
-	return !queue->head;
+	const struct sim_item *item = queue->head;
+
+	while (item && item->task && item->task->is_aside)
+		item = item->next;
+	return !item;
 }
 
 uint64_t device_nr_queued(const struct sim_queue *queue)

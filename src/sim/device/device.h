@@ -120,6 +120,7 @@ struct sim_task {
 	void (*release)(struct sim_task *task);
 	int never_waits;    /* run always answers 0 and 0 ns */
 	int watches_memory; /* -EAGAIN may end without anything happening on the device */
+	int is_aside;       /* the queue is idle although it is not over */
 };
 
 struct sim_device_ops {
@@ -162,6 +163,7 @@ struct sim_queue *device_queue_new_in(struct sim_device *device, struct sim_grou
 				      int priority);
 /* Drops what is queued, frees what runs. */
 void device_queue_free(struct sim_device *device, struct sim_queue *queue);
+/* 1 when nothing is left that is not aside. */
 int device_queue_is_idle(const struct sim_queue *queue);
 uint64_t device_nr_queued(const struct sim_queue *queue);
 

@@ -66,8 +66,15 @@ static void record_release(struct sim_task *task)
 	wait_release(task);
 }
 
-static CUresult submit(struct CUstream_st *stream, struct record *record, int is_wait)
+enum record_use {
+	RECORD_MADE,
+	RECORD_MADE_ASIDE,
+	RECORD_AWAITED
+};
+
+static CUresult submit(struct CUstream_st *stream, struct record *record, enum record_use use)
 {
+	int is_wait = use == RECORD_AWAITED;
 	struct record_task *task = calloc(1, sizeof(*task));
 
 	if (!task)
@@ -75,6 +82,7 @@ static CUresult submit(struct CUstream_st *stream, struct record *record, int is
 	task->task.run = is_wait ? wait_run : record_run;
 	task->task.release = is_wait ? wait_release : record_release;
 	task->task.never_waits = !is_wait;
+	task->task.is_aside = use == RECORD_MADE_ASIDE;
 	task->record = record;
 	if (gpu_submit_task_locked(stream->queue, &task->task)) {
 		free(task);
@@ -84,14 +92,14 @@ static CUresult submit(struct CUstream_st *stream, struct record *record, int is
 	return CUDA_SUCCESS;
 }
 
-CUresult record_submit_locked(struct CUstream_st *stream, struct record *record)
+CUresult record_submit_aside_locked(struct CUstream_st *stream, struct record *record)
 {
-	return submit(stream, record, 0);
+	return submit(stream, record, RECORD_MADE_ASIDE);
 }
 
 CUresult record_submit_wait_locked(struct CUstream_st *stream, struct record *record)
 {
-	return submit(stream, record, 1);
+	return submit(stream, record, RECORD_AWAITED);
 }
 
 CUresult record_in_stream_locked(struct CUstream_st *stream, struct record **ret_record)
@@ -100,7 +108,7 @@ CUresult record_in_stream_locked(struct CUstream_st *stream, struct record **ret
 	CUresult r = record ? stream_order_locked(stream) : CUDA_ERROR_OUT_OF_MEMORY;
 
 	if (!r)
-		r = record_submit_locked(stream, record);
+		r = submit(stream, record, RECORD_MADE);
 	if (r) {
 		record_put_locked(record);
 		return r;

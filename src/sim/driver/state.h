@@ -186,8 +186,11 @@ void record_put_locked(struct record *record);
 CUresult record_in_stream_locked(struct CUstream_st *stream, struct record **ret_record);
 /* What comes after this in the stream waits for the record. */
 CUresult record_wait_in_stream_locked(struct CUstream_st *stream, struct record *record);
-/* The same without the null stream's rules, for those who implement them. */
-CUresult record_submit_locked(struct CUstream_st *stream, struct record *record);
+/*
+ * The same without the null stream's rules, for those who implement them. Such a record is no work of
+ * its stream: who asks the stream whether it is done does not wait for it.
+ */
+CUresult record_submit_aside_locked(struct CUstream_st *stream, struct record *record);
 CUresult record_submit_wait_locked(struct CUstream_st *stream, struct record *record);
 /* Blocks the calling thread; the lock is released meanwhile. */
 CUresult record_wait_locked(struct record *record);

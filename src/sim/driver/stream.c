@@ -120,7 +120,7 @@ static CUresult chain_locked(struct CUstream_st *earlier, struct CUstream_st *la
 	record = record_new();
 	if (!record)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = record_submit_locked(earlier, record);
+	r = record_submit_aside_locked(earlier, record);
 	if (!r)
 		r = record_submit_wait_locked(later, record);
 	record_put_locked(record);
@@ -167,7 +167,7 @@ CUresult stream_wait_idle_locked(struct CUstream_st *stream)
 	record = record_new();
 	if (!record)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	r = record_submit_locked(stream, record);
+	r = record_submit_aside_locked(stream, record);
 	if (!r) {
 		engine_kick_locked();
 		r = record_wait_locked(record);

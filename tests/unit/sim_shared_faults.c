@@ -177,6 +177,9 @@ static void test_the_server_ends_and_comes_again(void **state)
 	child_ends_well(child(use_the_chip, 0));
 	first = server_pid();
 	assert_true(first > 0);
+	/* Out of reach of a terminal's signals, and nothing apart for the scheduler. */
+	assert_int_equal(getsid(first), getsid(0));
+	assert_int_equal(getpgid(first), first);
 	for (int i = 0; i < PATIENCE_MS / 10 && !kill(first, 0); i++)
 		pause_ms(10);
 	assert_int_equal(kill(first, 0), -1);

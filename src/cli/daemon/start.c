@@ -181,7 +181,8 @@ static void in_between(const struct place *place, const char *program, int pipe_
 {
 	pid_t pid;
 
-	(void)setsid();
+	/* No session of its own: sim/server/main.c says why. */
+	(void)setpgid(0, 0);
 	pid = fork();
 	if (pid == 0)
 		become_daemon(place, program, pipe_end);

@@ -106,8 +106,7 @@ static int spawn(const char *binary, const struct link_config *config)
 	(void)posix_spawnattr_init(&attr);
 	for (int fd = 0; fd < 3; fd++)
 		(void)posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-						      POSIX_SPAWN_SETSIGDEF);
+	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setsigdefault(&attr, &all);
 	r = posix_spawn(&pid, binary, &actions, &attr, (char *const *)(uintptr_t)argv, environ);

@@ -105,21 +105,22 @@ static void begin_block(struct sim_device *device, struct sim_grid *grid, uint32
 static int find_sm(const struct sim_device *device, const struct sim_grid *grid)
 {
 	struct sim_group *group = grid->queue->group;
+	const uint32_t nr_sms = device->chip.nr_sms;
+	uint32_t most = grid->share - 1; /* what the best one has */
 	int best = -1;
 
-	for (uint32_t i = 0; i < device->chip.nr_sms; i++) {
-		uint32_t sm = (group->next_sm + i) % device->chip.nr_sms;
+	/* Asked for every block, so what most SMs fail at comes first. */
+	for (uint32_t i = 0; i < nr_sms && most < SM_SHARES; i++) {
+		uint32_t at = group->next_sm + i;
+		uint32_t sm = at < nr_sms ? at : at - nr_sms;
 
-		if (!sm_has_room(device, grid, sm))
-			continue;
-		if (best >= 0 && group->sm[sm].free <= group->sm[best].free)
+		if (group->sm[sm].free <= most || !sm_is_allowed(device, grid, sm))
 			continue;
 		best = (int)sm;
-		if (group->sm[sm].free == SM_SHARES)
-			break;
+		most = group->sm[sm].free;
 	}
 	if (best >= 0)
-		group->next_sm = ((uint32_t)best + 1) % device->chip.nr_sms;
+		group->next_sm = ((uint32_t)best + 1) % nr_sms;
 	return best;
 }
 

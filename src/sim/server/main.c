@@ -114,7 +114,12 @@ static int into_background(void)
 		return -errno;
 	if (pid)
 		_exit(0);
-	(void)setsid();
+	/*
+	 * A group is enough to outlive the terminal's signals. A session would be a scheduling group, too
+	 * (autogroup), and Linux 6.18 was seen to leave one without a processor for a minute while two others
+	 * were busy: the GPU of everyone in them stood still.
+	 */
+	(void)setpgid(0, 0);
 	for (int i = 0; i < 3; i++)
 		(void)dup2(fd, i);
 	(void)close(fd);

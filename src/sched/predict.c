@@ -14,6 +14,10 @@
  * less than half. The fourth in a row on the same side is believed as it is, and everything before
  * forgotten: the grid's arguments have changed its work.
  *
+ * A time in which something else had its TPCs, too, is known to be too long: it counts for nothing beside
+ * others. But where there are no others, the least of such times is better than none: grids that take longer
+ * than others leave in peace would never be known, and they are those that matter most.
+ *
  * Example: 660 blocks took 100 us on 66 TPCs: work 6.6 ms. On 33 TPCs: 200 us. One sample of 10 ms
  * (on 66) counts as 400 us, and moves the mean of many to 137 us.
  *
@@ -78,6 +82,17 @@ void predict_add(struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs
 		predict->nr_seen = NR_KNOWN - 1; /* the shape is known, only its work is new */
 	if (predict->nr_seen < UINT8_MAX)
 		predict->nr_seen++;
+}
+
+void predict_add_most(struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs)
+{
+	float work = (float)(duration_ns ? duration_ns : 1) * filled(predict, nr_tpcs);
+
+	if (predict->nr_seen < NR_KNOWN)
+		predict->nr_seen++;
+	else if (predict->nr_seen > NR_KNOWN || work >= predict->work)
+		return;
+	predict->work = work;
 }
 
 uint64_t predict_ns(const struct predict *predict, uint32_t nr_tpcs)

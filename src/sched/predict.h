@@ -25,6 +25,9 @@ struct predict predict_new(uint64_t nr_blocks);
 /* One took so long on so many TPCs. */
 void predict_add(struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs);
 
+/* One took so long, but something kept it: its own time was less, nobody knows by how much. */
+void predict_add_most(struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs);
+
 /* Time on so many TPCs; 0 = not seen often enough. Never 0 otherwise. */
 uint64_t predict_ns(const struct predict *predict, uint32_t nr_tpcs);
 

@@ -25,7 +25,7 @@ static void learn(uint64_t func, uint64_t nr_blocks, uint32_t nr_threads, uint64
 	uint32_t slot = predict_slot(FUNC(func), nr_blocks, nr_threads);
 
 	for (int i = 0; i < 3; i++)
-		predict_seen(slot, ns, NR_TPCS);
+		predict_seen(slot, ns, NR_TPCS, 0);
 }
 
 static uint64_t predicted(uint64_t func, uint32_t nr_blocks, uint32_t nr_threads)
@@ -67,7 +67,7 @@ static void test_shapes(void **state)
 	is_about(predicted(1, 100, 128), 100 * US);
 	predict_set_width(NR_TPCS);
 	assert_int_equal(predict_in_slot(PREDICT_NO_SLOT, 1), 0);
-	predict_seen(PREDICT_NO_SLOT, 1, 1);
+	predict_seen(PREDICT_NO_SLOT, 1, 1, 0);
 }
 
 static void test_flush(void **state)
@@ -124,7 +124,7 @@ static void test_threads(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, looker, &nr[i]), 0);
 	for (uint32_t i = 0; i < 30000; i++)
-		predict_seen(predict_slot(FUNC(i % 3000), i % 3000, 64), 5 * US, NR_TPCS);
+		predict_seen(predict_slot(FUNC(i % 3000), i % 3000, 64), 5 * US, NR_TPCS, 0);
 	atomic_store(&is_over, 1);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_join(thread[i], NULL), 0);

@@ -85,6 +85,30 @@ static void test_change(void **state)
 	is_about(predict_ns(&predict, 66), 8 * US);
 }
 
+/* Times that are known to be too long. */
+static void test_most(void **state)
+{
+	struct predict predict = predict_new(660);
+
+	(void)state;
+	predict_add_most(&predict, 500 * US, 66);
+	assert_int_equal(predict_ns(&predict, 66), 0);
+	predict_add_most(&predict, 400 * US, 66);
+	is_about(predict_ns(&predict, 66), 400 * US);
+	/* The least of them is nearest. */
+	predict_add_most(&predict, 900 * US, 66);
+	is_about(predict_ns(&predict, 66), 400 * US);
+	predict_add_most(&predict, 200 * US, 66);
+	is_about(predict_ns(&predict, 66), 200 * US);
+	/* What is known better is not changed by them. */
+	for (int i = 0; i < 60; i++)
+		predict_add(&predict, 100 * US, 66);
+	is_about(predict_ns(&predict, 66), 100 * US);
+	predict_add_most(&predict, 50 * US, 66);
+	predict_add_most(&predict, 500 * US, 66);
+	is_about(predict_ns(&predict, 66), 100 * US);
+}
+
 static void test_extremes(void **state)
 {
 	struct predict predict = seen(UINT64_MAX, UINT64_MAX, 128, 300);
@@ -98,9 +122,9 @@ static void test_extremes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_unknown),  cmocka_unit_test(test_width),
-		cmocka_unit_test(test_outlier),  cmocka_unit_test(test_change),
-		cmocka_unit_test(test_extremes),
+		cmocka_unit_test(test_unknown), cmocka_unit_test(test_width),
+		cmocka_unit_test(test_outlier), cmocka_unit_test(test_change),
+		cmocka_unit_test(test_most),    cmocka_unit_test(test_extremes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,11 +174,13 @@ void activity_collected(uint64_t nr_outstanding)
 	activity.nr_outstanding = nr_outstanding;
 }
 
-/* A borrowed launch that an owner's return slowed down, or a helper made faster, teaches the wrong time. */
-static int teaches(const struct launch_note *note, uint64_t end_ns)
+/* A launch that a helper made faster teaches the wrong time; one that an owner's return slowed down, too long a one. */
+static void learn(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
 {
-	return note->slot && !(note->run && arena_run_was_joined(note->run - 1u)) &&
-	       !(note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns));
+	if (!note->slot || (note->run && arena_run_was_joined(note->run - 1u)))
+		return;
+	predict_seen(note->slot - 1, duration_ns, (uint32_t)note->own_tpcs + note->borrowed_tpcs,
+		     note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns));
 }
 
 static uint64_t configured_grace_ns(void)
@@ -219,9 +221,8 @@ static void account(const struct launch_note *note, uint64_t duration_ns, uint64
 					memory_order_relaxed);
 	(void)atomic_fetch_add_explicit(&activity.borrowed_tpc_ns,
 					duration_ns * note->borrowed_tpcs, memory_order_relaxed);
-	if (duration_ns && teaches(note, end_ns))
-		predict_seen(note->slot - 1, duration_ns,
-			     (uint32_t)note->own_tpcs + note->borrowed_tpcs);
+	if (duration_ns)
+		learn(note, duration_ns, end_ns);
 	if (note->ticket)
 		hold_end(note->charged_ns, note->ticket, end_ns);
 	gap_note(note, end_ns);

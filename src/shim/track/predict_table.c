@@ -125,7 +125,7 @@ uint64_t predict_in_slot(uint32_t slot, uint32_t nr_tpcs)
 	return predict_ns(&predict, nr_tpcs);
 }
 
-void predict_seen(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs)
+void predict_seen(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs, int was_disturbed)
 {
 	uint64_t word;
 	struct predict predict;
@@ -134,7 +134,10 @@ void predict_seen(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs)
 		return;
 	word = atomic_load_explicit(&table.place[slot].predict, memory_order_acquire);
 	predict = predict_of_word(word);
-	predict_add(&predict, duration_ns, nr_tpcs);
+	if (was_disturbed)
+		predict_add_most(&predict, duration_ns, nr_tpcs);
+	else
+		predict_add(&predict, duration_ns, nr_tpcs);
 	/* Fails when the place was taken over meanwhile: the time is of no use then. */
 	(void)atomic_compare_exchange_strong_explicit(&table.place[slot].predict, &word,
 						      word_of(predict), memory_order_release,

@@ -30,8 +30,8 @@ uint32_t predict_slot(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads);
 /* Predicted time of what has this place, on so many TPCs; 0 = unknown. */
 uint64_t predict_in_slot(uint32_t slot, uint32_t nr_tpcs);
 
-/* One like it took so long on so many TPCs. Tracker only. */
-void predict_seen(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs);
+/* One like it took so long on so many TPCs; longer than by itself when it was disturbed. Tracker only. */
+void predict_seen(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs, int was_disturbed);
 
 /* How many TPCs the process may use now: what predict_of() answers for. Any thread. */
 void predict_set_width(uint32_t nr_tpcs);

@@ -181,8 +181,7 @@ static void in_between(const struct place *place, const char *program, int pipe_
 {
 	pid_t pid;
 
-	/* No session of its own: sim/server/main.c says why. */
-	(void)setpgid(0, 0);
+	(void)setsid();
 	pid = fork();
 	if (pid == 0)
 		become_daemon(place, program, pipe_end);

@@ -12,13 +12,19 @@
  *   atoms   a kernel of 50 waves took 1,049 us whole and 1,161 us in 10 atoms: 12 us for each atom
  *           more, because the last wave of an atom leaves TPCs idle. At most 3 % are spent, so at
  *           most one atom for each 400 us of the kernel; and atoms are whole waves, as every part
- *           of a wave takes as long as a whole one.
+ *           of a wave takes as long as a whole one. The blocks in front of an atom pass its gate in vain,
+ *           0.6 ns each (1.5 with 1,024 threads): of n atoms over N blocks, N (n - 1) / 2 in all.
+ *   leaving blocks that were told to go come one after the other, 1.07 ns each, and the owner's have to wait
+ *           for them (H200, results/h200-2026-11-29/drains.json; 0.1 ms at 10^5). Kernels of more than leave in
+ *           50 us are not claimed. A kernel of 10^5 blocks of 50 us beside requests every 2 ms kept the
+ *           owner waiting longer claimed than in atoms, and got less done (../h200-2026-11-23/long.json).
  * A kernel of one wave cannot be cut once it runs, but while it waits for the kernel in front of it: claimed, it
  * leaves then, and so may be given to the driver early without an owner having to wait for two.
  *
  * Example: 1,000 blocks, 132 resident, 2 ms. 8 waves, so blocks of 250 us: claimed. If claims are out of
  * the question: 4 atoms by the target of 500 us, 5 by the cost; so 4 atoms of 2 waves, 264 blocks, the
- * last of 208. With blocks of 1 us (a million of them, 500 resident, 2 ms): 4 atoms of 500 waves.
+ * last of 208. A million blocks of 1 us, 500 resident, 2 ms: the budget of 60 us does not pay for the
+ * 300 us that one cut costs, so whole. 10^5 blocks of 50 us, 30 ms: 900 us pay for 22 atoms of 42.
  *
  * What it does badly: the time of a block is that of a wave, so kernels whose blocks differ much are
  * judged by the mean; the costs are those of one GPU.
@@ -34,7 +40,8 @@
 #define CLAIM_PER_MILLE           40u
 #define ATOM_NS                   12000u
 #define ATOM_PER_HUNDRED          3u
-#define MIN_SHARE_NS              (ATOM_NS * 100 / ATOM_PER_HUNDRED) /* of the kernel, for each atom */
+#define EMPTY_PS(threads)         ((threads) < 1024 ? 600u : 1500u)
+#define LEAVE_PS                  1070u
 #define GRANULE(blocks)           ((blocks) > 1 ? (blocks) : 1)
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -68,13 +75,26 @@ static uint64_t least_claimed_ns(const struct split_input *input)
 	return (CLAIM_NS + CLAIM_THREADS_NS((uint64_t)input->nr_threads)) * 1000 / CLAIM_PER_MILLE;
 }
 
+static int leaves_soon(const struct split_input *input)
+{
+	return input->nr_blocks <= SPLIT_LEAVE_NS * 1000 / LEAVE_PS;
+}
+
+/* So many atoms the budget pays for: n launches, and n - 1 times half of all blocks in vain. */
+static uint64_t most_atoms(const struct split_input *input)
+{
+	uint64_t budget_ns = input->predicted_ns * ATOM_PER_HUNDRED / 100;
+	uint64_t half_ns = input->nr_blocks * EMPTY_PS(input->nr_threads) / 2000;
+
+	return smaller((budget_ns + half_ns) / (ATOM_NS + half_ns), SPLIT_MAX_ATOMS);
+}
+
 /* Turns a plan of whole into one of atoms, where two or more are worth their cost. */
 static void cut_into_atoms(struct split_plan *plan, const struct split_input *input, uint64_t wave)
 {
 	uint64_t target_ns = input->target_ns ? input->target_ns : SPLIT_TARGET_NS;
-	uint64_t most = smaller(input->predicted_ns / MIN_SHARE_NS, SPLIT_MAX_ATOMS);
 	uint64_t nr_waves = divide_up(input->nr_blocks, wave);
-	uint64_t nr = smaller(divide_up(input->predicted_ns, target_ns), most);
+	uint64_t nr = smaller(divide_up(input->predicted_ns, target_ns), most_atoms(input));
 
 	if (nr < 2)
 		return;
@@ -97,6 +117,16 @@ static struct split_plan one_wave(const struct split_input *input, uint64_t wave
 	return plan;
 }
 
+/* Why a kernel of several waves is not claimed; SPLIT_LONG: it is. */
+static enum split_reason against_claiming(const struct split_input *input, uint64_t block_ns)
+{
+	if (block_ns < least_claimed_ns(input))
+		return SPLIT_CHEAP_BLOCKS;
+	if (!leaves_soon(input))
+		return SPLIT_MANY_BLOCKS;
+	return input->may_claim ? SPLIT_LONG : SPLIT_MANY_OWNERS;
+}
+
 struct split_plan split_choose(const struct split_input *input)
 {
 	uint64_t target_ns = input->target_ns ? input->target_ns : SPLIT_TARGET_NS;
@@ -110,15 +140,14 @@ struct split_plan split_choose(const struct split_input *input)
 	if (!wave || wave >= input->nr_blocks)
 		return one_wave(input, wave);
 	plan.block_ns = input->predicted_ns / divide_up(input->nr_blocks, wave);
-	if (plan.block_ns >= least_claimed_ns(input) && input->may_claim) {
+	plan.reason = against_claiming(input, plan.block_ns);
+	if (plan.reason == SPLIT_LONG) {
 		plan.way = SPLIT_CLAIMED;
-		plan.reason = plan.block_ns > target_ns ? SPLIT_LONG_BLOCKS : SPLIT_LONG;
-		return plan;
-	}
-	plan.reason =
-		plan.block_ns < least_claimed_ns(input) ? SPLIT_CHEAP_BLOCKS : SPLIT_MANY_OWNERS;
-	if (input->may_atomize)
+		if (plan.block_ns > target_ns)
+			plan.reason = SPLIT_LONG_BLOCKS;
+	} else if (input->may_atomize) {
 		cut_into_atoms(&plan, input, wave);
+	}
 	return plan;
 }
 
@@ -170,6 +199,7 @@ const char *split_reason_text(enum split_reason reason)
 		[SPLIT_MANY_OWNERS] = "many owners: more than a launch can be told to go by",
 		[SPLIT_LONG_BLOCKS] = "long blocks: an owner waits for one of them",
 		[SPLIT_LONG] = "long: it runs longer than an owner should wait",
+		[SPLIT_MANY_BLOCKS] = "many blocks: they would be too long in leaving",
 		[SPLIT_FORCED] = "forced: the option split says so",
 	};
 

@@ -17,6 +17,7 @@
 
 #define SPLIT_MIN_NS    300000u /* shorter kernels are launched whole */
 #define SPLIT_TARGET_NS 500000u /* of an atom, when nothing else is asked for */
+#define SPLIT_LEAVE_NS  50000u  /* a claimed kernel leaves within this and one block */
 #define SPLIT_MAX_ATOMS 64u
 
 enum split_way {
@@ -42,6 +43,7 @@ enum split_reason {
 	SPLIT_LONG_BLOCKS,  /* atoms or claimed: blocks run so long that an owner waits for them */
 	SPLIT_LONG,         /* atoms or claimed: because it runs long */
 	SPLIT_FORCED,       /* the option says so */
+	SPLIT_MANY_BLOCKS,  /* whole or atoms: more blocks than leave within SPLIT_LEAVE_NS */
 	SPLIT_NR_REASONS
 };
 

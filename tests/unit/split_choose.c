@@ -125,10 +125,10 @@ static void test_atoms(void **state)
 	(void)state;
 	input.may_claim = 0;
 	expect_atoms(&input, SPLIT_MANY_OWNERS, 4, 264);
-	/* Each of two atoms needs 400 us to be worth it. */
-	input.predicted_ns = 800 * US;
+	/* Two atoms cost 24.3 us. */
+	input.predicted_ns = 810 * US;
 	expect_atoms(&input, SPLIT_MANY_OWNERS, 2, 528);
-	input.predicted_ns = 800 * US - 1;
+	input.predicted_ns = 810 * US - 1;
 	expect(&input, SPLIT_WHOLE, SPLIT_MANY_OWNERS);
 	/* A low target is not followed further than the cost allows; a high one is. */
 	input.predicted_ns = 2 * MS;
@@ -140,15 +140,55 @@ static void test_atoms(void **state)
 	expect(&input, SPLIT_WHOLE, SPLIT_MANY_OWNERS);
 
 	input = usual();
-	input.nr_blocks = 1000000;
-	input.nr_resident = 500;
-	expect_atoms(&input, SPLIT_CHEAP_BLOCKS, 4, 250000);
+	input.nr_blocks = 10000;
+	input.nr_resident = 100;
+	input.nr_threads = 1024;
+	expect_atoms(&input, SPLIT_CHEAP_BLOCKS, 3, 3400);
 	input.may_claim = 0;
-	expect_atoms(&input, SPLIT_CHEAP_BLOCKS, 4, 250000);
+	expect_atoms(&input, SPLIT_CHEAP_BLOCKS, 3, 3400);
 	input.predicted_ns = 7000 * (uint64_t)MS;
-	expect_atoms(&input, SPLIT_MANY_OWNERS, 63, 16000);
+	expect_atoms(&input, SPLIT_MANY_OWNERS, 50, 200);
 	input.may_atomize = 0;
 	expect(&input, SPLIT_WHOLE, SPLIT_MANY_OWNERS);
+}
+
+/* The blocks in front of an atom pass in vain: 0.6 ns each, 1.5 with 1,024 threads. */
+static void test_atoms_in_vain(void **state)
+{
+	struct split_input input = {.nr_resident = 2112, .may_claim = 1, .may_atomize = 1};
+
+	(void)state;
+	/* 30 ms of blocks of 636 us: 900 us pay for 22 times 12 + 30 us, less 30. 48 waves, 3 an atom. */
+	input.nr_blocks = 100000;
+	input.predicted_ns = 30 * MS;
+	expect_atoms(&input, SPLIT_MANY_BLOCKS, 16, 6336);
+	/* For 11 times 12 + 75 us, less 75. */
+	input.nr_threads = 1024;
+	expect_atoms(&input, SPLIT_MANY_BLOCKS, 10, 10560);
+	/* 60 us do not pay for a million blocks once. */
+	input.nr_threads = 0;
+	input.nr_blocks = 1000000;
+	input.predicted_ns = 2 * MS;
+	expect(&input, SPLIT_WHOLE, SPLIT_CHEAP_BLOCKS);
+	/* 324 us: two launches, and half of the blocks once. */
+	input.predicted_ns = 10800 * US;
+	expect_atoms(&input, SPLIT_MANY_BLOCKS, 2, 500544);
+	input.predicted_ns = 10800 * US - 34;
+	expect(&input, SPLIT_WHOLE, SPLIT_MANY_BLOCKS);
+}
+
+/* 46,728 blocks leave within 50 us. */
+static void test_many_blocks(void **state)
+{
+	struct split_input input = {.nr_resident = 2112, .may_claim = 1, .predicted_ns = 10 * MS};
+
+	(void)state;
+	input.nr_blocks = 46728;
+	expect(&input, SPLIT_CLAIMED, SPLIT_LONG);
+	input.nr_blocks = 46729;
+	expect(&input, SPLIT_WHOLE, SPLIT_MANY_BLOCKS);
+	input.may_atomize = 1;
+	expect_atoms(&input, SPLIT_MANY_BLOCKS, 12, 4224);
 }
 
 static void test_clusters(void **state)
@@ -216,15 +256,19 @@ static void check_atoms(const struct split_input *input, const struct split_plan
 	uint64_t granule = input->granule ? input->granule : 1;
 	uint64_t target_ns = input->target_ns ? input->target_ns : SPLIT_TARGET_NS;
 	uint64_t wave = input->nr_resident / granule * granule;
+	uint64_t empty_ps = input->nr_threads < 1024 ? 600 : 1500;
 
 	check_cover(plan, input->nr_blocks, input->granule);
 	assert_int_equal(plan->blocks_per_atom % (wave ? wave : granule), 0);
 	assert_true(plan->nr_atoms <= SPLIT_MAX_ATOMS);
-	/* 12 us an atom, 3 % of the whole. */
-	assert_true(plan->nr_atoms * (uint64_t)1200 <= 3 * input->predicted_ns / 1000);
+	/* 12 us an atom, and what is in front of each in vain: 3 % of the whole. */
+	assert_true(plan->nr_atoms * (uint64_t)12000 +
+			    (plan->nr_atoms - 1) * (input->nr_blocks * empty_ps / 2000) <=
+		    3 * input->predicted_ns / 100);
 	assert_true((plan->nr_atoms - 1) * target_ns < input->predicted_ns);
 	assert_true(input->may_atomize);
-	assert_true(plan->reason == SPLIT_CHEAP_BLOCKS || !input->may_claim);
+	assert_true(plan->reason == SPLIT_CHEAP_BLOCKS || plan->reason == SPLIT_MANY_BLOCKS ||
+		    !input->may_claim);
 }
 
 static void test_random(void **state)
@@ -244,6 +288,8 @@ static void test_random(void **state)
 			/* 0.62 us a block and 0.9 ns a thread, 4 %. */
 			assert_true((620 + input.nr_threads * 9 / 10) * 1000 <=
 					    40 * plan.block_ns ||
+				    plan.reason == SPLIT_ONE_WAVE);
+			assert_true(input.nr_blocks * 1070 <= 50000000 ||
 				    plan.reason == SPLIT_ONE_WAVE);
 		}
 		if (plan.way != SPLIT_WHOLE) {
@@ -309,10 +355,11 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),  cmocka_unit_test(test_claimed),
-		cmocka_unit_test(test_atoms),  cmocka_unit_test(test_clusters),
-		cmocka_unit_test(test_random), cmocka_unit_test(test_forced),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_whole),       cmocka_unit_test(test_claimed),
+		cmocka_unit_test(test_atoms),       cmocka_unit_test(test_clusters),
+		cmocka_unit_test(test_random),      cmocka_unit_test(test_forced),
+		cmocka_unit_test(test_names),       cmocka_unit_test(test_atoms_in_vain),
+		cmocka_unit_test(test_many_blocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@
  *           0.6 ns each (1.5 with 1,024 threads): of n atoms over N blocks, N (n - 1) / 2 in all.
  *   leaving blocks that were told to go come one after the other, 1.07 ns each, and the owner's have to wait
  *           for them (H200, results/h200-2026-11-29/drains.json; 0.1 ms at 10^5). Kernels of more than leave in
- *           50 us are not claimed. A kernel of 10^5 blocks of 50 us beside requests every 2 ms kept the
+ *           50 us are not claimed. A kernel of 158,400 blocks of 50 us beside requests every 2 ms kept the
  *           owner waiting longer claimed than in atoms, and got less done (../h200-2026-11-23/long.json).
  * A kernel of one wave cannot be cut once it runs, but while it waits for the kernel in front of it: claimed, it
  * leaves then, and so may be given to the driver early without an owner having to wait for two.
@@ -24,7 +24,7 @@
  * Example: 1,000 blocks, 132 resident, 2 ms. 8 waves, so blocks of 250 us: claimed. If claims are out of
  * the question: 4 atoms by the target of 500 us, 5 by the cost; so 4 atoms of 2 waves, 264 blocks, the
  * last of 208. A million blocks of 1 us, 500 resident, 2 ms: the budget of 60 us does not pay for the
- * 300 us that one cut costs, so whole. 10^5 blocks of 50 us, 30 ms: 900 us pay for 22 atoms of 42.
+ * 300 us that one cut costs, so whole. 10^5 blocks of 50 us, 30 ms: 900 us pay for 22 atoms at 42 us.
  *
  * What it does badly: the time of a block is that of a wave, so kernels whose blocks differ much are
  * judged by the mean; the costs are those of one GPU.

@@ -174,13 +174,22 @@ void activity_collected(uint64_t nr_outstanding)
 	activity.nr_outstanding = nr_outstanding;
 }
 
-/* A launch that a helper made faster teaches the wrong time; one that an owner's return slowed down, too long a one. */
+/*
+ * What a helper made faster, or an owner cut short, teaches the wrong time; what an owner's return slowed
+ * down, too long a one.
+ */
 static void learn(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
 {
+	int was_disturbed;
+
 	if (!note->slot || (note->run && arena_run_was_joined(note->run - 1u)))
 		return;
+	was_disturbed =
+		note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns);
+	if (was_disturbed && note->run)
+		return;
 	predict_seen(note->slot - 1, duration_ns, (uint32_t)note->own_tpcs + note->borrowed_tpcs,
-		     note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns));
+		     was_disturbed);
 }
 
 static uint64_t configured_grace_ns(void)

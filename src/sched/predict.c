@@ -48,6 +48,11 @@ static float filled(const struct predict *predict, uint32_t nr_tpcs)
 	return (float)(n ? n : 1);
 }
 
+static float work_of(const struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs)
+{
+	return (float)(duration_ns ? duration_ns : 1) * filled(predict, nr_tpcs);
+}
+
 /* The sample, bounded; or as it is when enough in a row say the same. */
 static float believed(struct predict *predict, float work)
 {
@@ -67,7 +72,7 @@ static float believed(struct predict *predict, float work)
 
 void predict_add(struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs)
 {
-	float work = (float)(duration_ns ? duration_ns : 1) * filled(predict, nr_tpcs);
+	float work = work_of(predict, duration_ns, nr_tpcs);
 	float weight;
 
 	if (predict->nr_seen >= NR_KNOWN)
@@ -86,7 +91,7 @@ void predict_add(struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs
 
 void predict_add_most(struct predict *predict, uint64_t duration_ns, uint32_t nr_tpcs)
 {
-	float work = (float)(duration_ns ? duration_ns : 1) * filled(predict, nr_tpcs);
+	float work = work_of(predict, duration_ns, nr_tpcs);
 
 	if (predict->nr_seen < NR_KNOWN)
 		predict->nr_seen++;

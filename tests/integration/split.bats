@@ -168,30 +168,62 @@ meet_run() {
 	assert_equal "$(kernel launches lk_barrier)" 3
 }
 
-# With a daemon: an owner whose pulses take the GPU back, beside long kernels on what it lends.
-beside_an_owner() {
-	local ways=$1 owner_way=$2 owner
+# beside QUOTA "OWNER'S OPTIONS" "BORROWER'S OPTIONS" [BORROWER'S WAY [OWNER'S]]: with a daemon, long kernels on what an
+# owner lends whose pulses take the GPU back, until both have ended.
+beside() {
+	local owner
 	unset LITHOS_SOCKET LITHOS_SIM
 	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	mkdir -p "$XDG_RUNTIME_DIR"
-	chmod 0700 "$XDG_RUNTIME_DIR"
-	LITHOS_SPLIT=$owner_way "$LITHOS" run --sim --quota 100% --tenant web -- \
-		"$PROGRAMS/cut" --pulse --rounds 100 --gap-ms 15 > pulse.txt 2>&1 3>&- &
+	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	# shellcheck disable=SC2086 # options
+	LITHOS_SPLIT=${5:-auto} "$LITHOS" run --sim --quota "$1" --tenant web -- \
+		"$PROGRAMS/cut" --pulse $2 > pulse.txt 2>&1 3>&- &
 	owner=$!
-	LITHOS_SPLIT=$ways timeout 300 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
-		"$PROGRAMS/cut" --rounds 15 --blocks 2500 --us 2000 > cut.txt 2>&1
+	# shellcheck disable=SC2086 # options
+	LITHOS_SPLIT=${4:-auto} timeout 300 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
+		"$PROGRAMS/cut" $3 > cut.txt 2>&1
 	wait "$owner"
 	grep -q 'program=pulse .*ok=1' pulse.txt
 	grep -q 'program=cut .*ok=1' cut.txt
 }
 
+# beside_an_owner [BORROWER'S WAY [OWNER'S]]
+beside_an_owner() {
+	beside 100% "--rounds 100 --gap-ms 15" "--rounds 15 --blocks 2500 --us 2000" "$@"
+}
+
+# again_until CHECK COMMAND...: at most four times, as a slow machine may miss what the check is about.
+again_until() {
+	local check=$1
+	shift
+	for _ in 1 2 3 4; do
+		"$@"
+		if "$check"; then break; fi
+	done
+}
+
+# Works are committed, where the machine looks at them often enough.
+has_committed() {
+	[ "$(counter works_committed)" -gt 0 ]
+}
+
+has_cut() {
+	[ "$(counter works_cut)" -gt 0 ]
+}
+
+# On a machine that leaves the simulated GPU 100 ms without a processor a kernel is taken for one that stands still,
+# and launched whole from then on.
+none_was_rescued() {
+	[ "$(counter works_helped)" -eq 0 ]
+}
+
+was_joined() {
+	[ "$(counter works_grown)" -gt 0 ] && none_was_rescued
+}
+
 @test "an owner that comes back tells a borrower's kernel to go" {
 	skip_under_sanitizer "too slow to overlap"
-	# A machine that looks at works too seldom misses the moment in which they are committed.
-	for _ in 1 2 3 4; do
-		beside_an_owner auto auto
-		[ "$(counter works_committed)" -eq 0 ] || break
-	done
+	again_until has_committed beside_an_owner
 	[ "$(counter works_claimed)" -gt 0 ]
 	[ "$(counter works_cut)" -gt 0 ]
 	[ "$(counter works_resumed)" -gt 0 ]
@@ -213,31 +245,10 @@ beside_an_owner() {
 	assert_equal "$(counter atoms_launched)" 0
 }
 
-# beside QUOTA "OWNER'S OPTIONS" "BORROWER'S OPTIONS": with a daemon, until the borrower has ended.
-beside() {
-	local owner
-	unset LITHOS_SOCKET LITHOS_SIM
-	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
-	export LITHOS_SPLIT=${4:-auto}
-	# shellcheck disable=SC2086 # options
-	"$LITHOS" run --sim --quota "$1" --tenant web -- "$PROGRAMS/cut" --pulse $2 > pulse.txt 2>&1 3>&- &
-	owner=$!
-	# shellcheck disable=SC2086 # options
-	timeout 300 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- "$PROGRAMS/cut" $3 > cut.txt 2>&1
-	wait "$owner"
-	grep -q 'program=pulse .*ok=1' pulse.txt
-	grep -q 'program=cut .*ok=1' cut.txt
-}
-
 @test "kernels of one wave leave until they begin, and are not kept back once they have" {
 	skip_under_sanitizer "too slow to overlap"
-	# On a machine that leaves the simulated GPU 100 ms without a processor a kernel is taken for one that
-	# stands still, and launched whole from then on.
-	for _ in 1 2 3 4; do
+	again_until none_was_rescued \
 		beside 100% "--rounds 100 --gap-ms 15" "--rounds 12 --blocks 200 --us 5000 --chain 4"
-		[ "$(counter works_helped)" -ne 0 ] || break
-	done
 	assert_equal "$(kernel way)" claimed
 	[[ "$(kernel reason)" == "one wave"* ]]
 	[ "$(counter works_cut)" -gt 0 ]
@@ -245,13 +256,14 @@ beside() {
 	[ "$(counter works_committed)" -gt 0 ]
 }
 
-# Owners come and go while kernels of 8 ms blocks run: they should be joined, and not rescued. A slow machine may miss every one of those moments, or
-# leave a kernel so long without a processor that it is taken for one that stands still.
+# On half of the GPU, beside an owner of the other that comes and goes every 60 ms.
+beside_half() {
+	beside 50% "--rounds 40 --gap-ms 60 --pulse-us 60000" "$1"
+}
+
+# Kernels of 8 ms blocks meet many of those moments.
 beside_until_joined() {
-	for _ in 1 2 3 4; do
-		beside 50% "--rounds 40 --gap-ms 60 --pulse-us 60000" "$1"
-		if [ "$(counter works_grown)" -gt 0 ] && [ "$(counter works_helped)" -eq 0 ]; then break; fi
-	done
+	again_until was_joined beside_half "$1"
 	[ "$(counter works_grown)" -gt 0 ]
 	assert_equal "$(counter works_helped)" 0
 }
@@ -268,10 +280,7 @@ beside_until_joined() {
 
 @test "kernels that are longer than an owner ever leaves them alone are claimed, too" {
 	skip_under_sanitizer "too slow to overlap"
-	for _ in 1 2 3 4; do
-		beside 50% "--rounds 40 --gap-ms 60 --pulse-us 60000" "--rounds 6 --blocks 5000 --us 8000"
-		[ "$(counter works_cut)" -eq 0 ] || break
-	done
+	again_until has_cut beside_half "--rounds 6 --blocks 5000 --us 8000"
 	[ "$(counter works_claimed)" -gt 0 ]
 	[ "$(counter works_cut)" -gt 0 ]
 	# What was cut teaches no time: its blocks take 8 ms.

@@ -55,8 +55,7 @@ struct tenant {
 	char name[PROTO_NAME_BYTES];
 	uint8_t token[PROTO_TOKEN_BYTES];
 	struct ledger_grant grant;
-	struct tpcset
-		kept; /* of these TPCs, those that nobody may borrow: all where nothing is lent */
+	struct tpcset kept; /* of them, what nobody may borrow: all where nothing is lent */
 	uint64_t admitted_ns;
 
 	struct region grant_region; /* struct shm_grant */

@@ -81,6 +81,15 @@ teardown() {
 	run "$LITHOS" run --told-sms 400% -- sh -c 'echo "$LITHOS_TOLD_SMS"'
 	assert_status 0
 	assert_equal "$output" 400%
+	for told in 0 1601% x ''; do
+		run "$LITHOS" run --told-cublas "$told" -- touch started
+		assert_status 125
+		assert_line "--told-cublas .* is neither a number of SMs"
+	done
+	[ ! -e started ]
+	run "$LITHOS" run --told-cublas 700% -- sh -c 'echo "$LITHOS_TOLD_CUBLAS"'
+	assert_status 0
+	assert_equal "$output" 700%
 	run "$LITHOS" run --told-sms 132 --profile -- touch started
 	assert_status 125
 	assert_line 'cannot work with it'

@@ -321,12 +321,13 @@ static void note_shared(struct launch *launch, struct launch_note *note)
 	uint64_t predicted_ns;
 	uint32_t slot = slot_and_time(launch, &predicted_ns);
 
-	note->slot = slot + 1;
+	note_set_slot(note, slot);
 	if (unlikely(!plan_knows_shape(slot)))
 		shape_note_slow(launch, slot);
 	if (unlikely(edit != NULL)) {
-		/* The time of a part says nothing of the whole. */
-		note->slot = edit->is_all ? note->slot : 0;
+		/* Of other parts than atoms the time says nothing of the whole. */
+		if (!edit->is_all && !edit->whole_64ths)
+			note->slot = 0;
 		predicted_ns = edit->charge_ns ? edit->charge_ns : predicted_ns;
 	}
 	note->own_tpcs = (uint8_t)launch->grid.nr_own;
@@ -507,14 +508,18 @@ static __attribute__((noinline)) void split(const struct launch *launch, struct 
 	struct split_edit *edit = launch->thread->split;
 
 	/* The driver's own grids inside the call are not the program's kernel. */
-	if (edit->result != EDIT_UNSEEN || launch->event->func == NULL ||
-	    !arena_serves(launch->ctx) || is_astray(launch, edit) ||
+	if (edit->result != EDIT_UNSEEN || launch->event->func == NULL)
+		return;
+	note->is_part = edit->is_part != 0;
+	/* The time of the launch that a helper joins is the kernel's. */
+	if (edit->is_helper)
+		note->kernel = KERNEL_NONE;
+	if (!arena_serves(launch->ctx) || is_astray(launch, edit) ||
 	    !edit_apply(edit, layout_of(launch), launch->event->qmd))
 		return;
 	note->run = (uint8_t)(edit->run + 1);
+	note->whole_64ths = edit->whole_64ths & NOTE_MOST_64THS;
 	edit->tpcs = launch->grid.allowed;
-	if (edit->is_part)
-		note->kernel = KERNEL_NONE;
 }
 
 static void record_launch(struct launch *launch, struct thread_state *t, uint32_t row)

@@ -71,6 +71,8 @@ split_run() {
 	assert_equal "$(kernel way)" atoms
 	assert_equal "$(kernel atoms)" 8
 	assert_equal "$(kernel launches)" 9
+	# Three waves of 300 us each, of which an atom is one or a part of one.
+	[ "$(kernel total_ns)" -ge 8100000 ]
 }
 
 # overlap_trace: of the kernels of `overlap` with 133 blocks, in trace.txt, the number of atoms that began
@@ -185,6 +187,26 @@ beside() {
 	wait "$owner"
 	grep -q 'program=pulse .*ok=1' pulse.txt
 	grep -q 'program=cut .*ok=1' cut.txt
+}
+
+# outgrown: kernels whose first launches take 6 ms, in atoms, and all others 60 us, by a tenant of a daemon.
+outgrown() {
+	unset LITHOS_SOCKET LITHOS_SIM
+	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
+	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	LITHOS_SPLIT=atoms:always "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
+		"$PROGRAMS/cut" --rounds 26 --blocks 1300 --us 20 --slow 6 --slow-us 2000 > cut.txt
+	grep -q '^program=cut .*ok=1' cut.txt
+	[ "$(counter atoms_launched)" -gt 0 ]
+}
+
+is_whole_again() {
+	[ "$(kernel way)" = whole ]
+}
+
+@test "a kernel in atoms that became short is launched whole again" {
+	again_until is_whole_again outgrown
+	is_whole_again
 }
 
 # beside_an_owner [BORROWER'S WAY [OWNER'S]]

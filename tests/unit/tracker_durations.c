@@ -84,13 +84,17 @@ static int setup(void **state)
 static uint64_t start_ns;
 static uint64_t stream; /* a new one each test */
 
-static void read_at(uint32_t kernel, uint64_t submitted, uint64_t end, uint64_t seen)
+static void read_note_at(struct launch_note note, uint64_t submitted, uint64_t end, uint64_t seen)
 {
-	struct launch_note note = {.stream_key = stream, .kernel = kernel};
-
 	note.submitted_ns = submitted ? start_ns + submitted : 0;
 	atomic_store(&now_ns, start_ns + seen);
 	tracker_read(&pool, &note, start_ns + end + GPU_AHEAD);
+}
+
+static void read_at(uint32_t kernel, uint64_t submitted, uint64_t end, uint64_t seen)
+{
+	read_note_at((struct launch_note){.stream_key = stream, .kernel = kernel}, submitted, end,
+		     seen);
 }
 
 static void begin(void)
@@ -128,6 +132,25 @@ static void test_behind_a_busy_stream(void **state)
 	assert_int_equal(timed(0, 1, 1), 20 * US);
 	assert_int_equal(timed(1, 1, 1), 2500);
 	assert_int_equal(region->kernel[1].hist[stats_bucket_of(2500)], 1);
+}
+
+/* Two atoms, of which the second has half as many blocks, and a part of a kernel without a row. */
+static void test_parts(void **state)
+{
+	struct launch_note first = {.kernel = 0, .whole_64ths = 96},
+			   more = {.kernel = 0, .is_part = 1};
+
+	(void)state;
+	begin();
+	know_clock();
+	first.stream_key = more.stream_key = stream;
+	read_note_at(first, 10 * US, 30 * US, 31 * US);
+	read_note_at(more, 11 * US, 40 * US, 41 * US);
+	assert_int_equal(timed(0, 1, 1), 30 * US);
+	assert_int_equal(region->kernel[0].hist[stats_bucket_of(30 * US)], 1);
+	more.kernel = UINT32_MAX;
+	read_note_at(more, 42 * US, 50 * US, 51 * US);
+	assert_int_equal(timed(0, 1, 1), 30 * US);
 }
 
 static void test_on_an_idle_stream(void **state)
@@ -335,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_behind_a_busy_stream, setup),
+		cmocka_unit_test_setup(test_parts, setup),
 		cmocka_unit_test_setup(test_on_an_idle_stream, setup),
 		cmocka_unit_test_setup(test_streams_are_apart, setup),
 		cmocka_unit_test_setup(test_submission_not_known, setup),

@@ -188,8 +188,8 @@ static void learn(const struct launch_note *note, uint64_t duration_ns, uint64_t
 		note->ticket && view_was_disturbed(thread_self(), note->submitted_ns, end_ns);
 	if (was_disturbed && note->run)
 		return;
-	predict_seen(note->slot - 1, duration_ns, (uint32_t)note->own_tpcs + note->borrowed_tpcs,
-		     was_disturbed);
+	predict_seen(note->slot - 1u, note_whole_ns(note, duration_ns),
+		     (uint32_t)note->own_tpcs + note->borrowed_tpcs, was_disturbed);
 }
 
 static uint64_t configured_grace_ns(void)

@@ -81,7 +81,7 @@ static void note_fill(struct thread_state *t, struct exec *exec, struct launch_n
 	note->own_tpcs = (uint8_t)tpcset_count(&own);
 	note->borrowed_tpcs = (uint8_t)(tpcset_count(&mask) - note->own_tpcs);
 	if (exec)
-		note->slot = exec_slot(exec) + 1;
+		note_set_slot(note, exec_slot(exec));
 	share_charge(t, &mask, exec ? exec_predicted_ns(exec) : 0, note);
 }
 

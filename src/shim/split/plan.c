@@ -35,6 +35,7 @@
 #include "shim/split/epoch.h"
 #include "shim/tenant.h"
 #include "shim/track/predict_table.h"
+#include "shim/track/records.h"
 
 #define SHAPES            8192u /* places of the predictor's table */
 #define SHAPE_KNOWN       1u
@@ -329,6 +330,14 @@ static void explain(struct thread_state *t, const struct split_plan *chosen)
 	t->block_us = (uint32_t)(chosen->block_ns / US_NS);
 }
 
+/* Of a last atom that is shorter than the others, the time would be stretched too far to mean much. */
+static uint32_t whole_64ths(const struct op *op, uint64_t count)
+{
+	uint64_t nr = op->nr_blocks * 64 / count;
+
+	return count == op->atom_blocks && nr <= NOTE_MOST_64THS ? (uint32_t)nr : 0;
+}
+
 /*
  * Atoms overlap, but for the last: it begins when all others have ended. So what comes behind it needs to
  * wait for it alone, also when the program lets that begin early, and its record is the kernel's end.
@@ -346,6 +355,7 @@ static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 		.kind = PRELUDE_GATE,
 		.run = run,
 		.is_part = op->next_block != 0,
+		.whole_64ths = whole_64ths(op, count),
 		.overlaps = may_overlap && op->next_block != 0 && left > count,
 		.lets_next = may_overlap && left - count > op->atom_blocks,
 		.slot = {.lo = (uint32_t)op->next_block, .count = (uint32_t)count},

@@ -26,7 +26,7 @@
 #include "sched/predict.h"
 #include "shim/thread.h"
 
-#define PLACES 8192u /* power of two */
+#define PLACES 8192u /* power of two; fits in a note (track/records.h) */
 #define TRIES  8u
 
 static struct {

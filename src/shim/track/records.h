@@ -39,9 +39,12 @@ _Static_assert(sizeof(struct record) == 16, "the hardware writes four words");
 struct launch_note {
 	uint64_t submitted_ns; /* CLOCK_MONOTONIC */
 	uint64_t stream_key;
-	uint32_t kernel; /* row of the kernel table */
+	uint32_t kernel;      /* row of the kernel table */
+	uint32_t is_part : 1; /* not the first launch of its kernel: its time counts, it does not */
+	uint32_t
+		whole_64ths : 17; /* the kernel takes so many 64ths of an atom's time; 0 = no atom */
 	/* The rest only in a process that shares its GPU (shim/link/share.h); else 0. */
-	uint32_t slot;       /* of the predictor, + 1; 0 = none */
+	uint32_t slot : 14;  /* of the predictor, + 1; 0 = none */
 	uint32_t charged_ns; /* predicted, as charged to the bound */
 	uint8_t ticket;      /* of the charge; 0 = none */
 	uint8_t own_tpcs;    /* TPCs it was allowed */
@@ -50,6 +53,19 @@ struct launch_note {
 };
 
 _Static_assert(sizeof(struct launch_note) == 32, "half a cache line");
+#define NOTE_MOST_64THS ((1u << 17) - 1)
+
+/* A place of the predictor's table, or PREDICT_NO_SLOT. */
+static inline void note_set_slot(struct launch_note *note, uint32_t slot)
+{
+	note->slot = (slot + 1) & ((1u << 14) - 1);
+}
+
+/* What the kernel takes of which a launch took so long: atoms are alike. */
+static inline uint64_t note_whole_ns(const struct launch_note *note, uint64_t duration_ns)
+{
+	return note->whole_64ths ? duration_ns * note->whole_64ths / 64 : duration_ns;
+}
 
 enum chunk_state {
 	CHUNK_FREE,

@@ -131,6 +131,18 @@ static void clock_learn(struct clock_sync *sync, const struct launch_note *note,
 	clock_sync_observe(sync, &record);
 }
 
+/* The kernel counts once, by its first launch; the times of all its launches add up. */
+static void row_read(struct stats_region *region, const struct launch_note *note,
+		     uint64_t duration_ns)
+{
+	if (!note->is_part)
+		row_launched(region, note->kernel, 1);
+	if (duration_ns)
+		row_took(region, note->kernel, duration_ns);
+	if (duration_ns && !note->is_part)
+		row_sampled(region, note->kernel, note_whole_ns(note, duration_ns));
+}
+
 void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 {
 	struct record_pool *pool = of;
@@ -151,9 +163,7 @@ void tracker_read(void *of, const struct launch_note *note, uint64_t end_ns)
 	if (*stream_end < end_ns)
 		*stream_end = end_ns;
 	if (note->kernel != KERNEL_NONE)
-		row_launched(tracker.region, note->kernel, 1);
-	if (duration && note->kernel != KERNEL_NONE)
-		row_timed(tracker.region, note->kernel, duration);
+		row_read(tracker.region, note, duration);
 	tracker_ended(pool, note, duration, end_ns);
 	(void)atomic_fetch_add_explicit(&tracker.nr_read, 1, memory_order_relaxed);
 	thread_count(STATS_records_read);

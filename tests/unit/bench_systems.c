@@ -122,13 +122,15 @@ static void test_told_is_of_the_background(void **state)
 	const char *line;
 
 	(void)state;
-	line = command_of(&bench, "lithos-told-4", BENCH_BACKGROUND, &command);
-	assert_non_null(strstr(line, "--told-sms 400% -- "));
+	line = command_of(&bench, "lithos-told", BENCH_BACKGROUND, &command);
+	assert_non_null(strstr(line, "--told-sms 700% -- "));
 	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
-	line = command_of(&bench, "lithos-told-4", BENCH_FOREGROUND, &command);
-	assert_null(strstr(line, "--told-sms"));
+	line = command_of(&bench, "lithos-told-cublas", BENCH_BACKGROUND, &command);
+	assert_non_null(strstr(line, "--told-cublas 700% -- "));
+	line = command_of(&bench, "lithos-told", BENCH_FOREGROUND, &command);
+	assert_null(strstr(line, "--told"));
 	line = command_of(&bench, "lithos-auto", BENCH_BACKGROUND, &command);
-	assert_null(strstr(line, "--told-sms"));
+	assert_null(strstr(line, "--told"));
 }
 
 static void test_split_of_one_program(void **state)
@@ -167,9 +169,8 @@ static void test_quotas(void **state)
 		line = command_of(&bench, bench_systems[i].name, BENCH_BACKGROUND, &command);
 		assert_null(strstr(line, "--quota"));
 		assert_null(strstr(line, "--priority"));
-		assert_non_null(strstr(line, bench_systems[i].told
-						     ? " --tenant background --told-sms "
-						     : " --tenant background -- "));
+		assert_non_null(strstr(line, bench_systems[i].told ? " --tenant background --told-"
+								   : " --tenant background -- "));
 	}
 	line = command_of(&bench, "mps", BENCH_BACKGROUND, &command);
 	assert_memory_equal(line, "python3 -B /p/background.py --dir /f/0.x", 40);

@@ -12,8 +12,8 @@
  * `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos` with the option `split` set for both
  * programs, to tell what each way to launch long kernels is worth (docs/splitting.md); `lithos-auto-fg` and
  * `lithos-auto-bg` for one of them, to tell on whose side a cost lies. `lithos-keep` is `lithos-auto` under a
- * daemon that lends all but four TPCs of the foreground; under `lithos-told-2` and `lithos-told-4` the background
- * is told of two and four times the SMs.
+ * daemon that lends all but four TPCs of the foreground. Under `lithos-told` and `lithos-told-whole` the background
+ * is told of seven times the SMs, under `lithos-told-cublas` cuBLAS alone.
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
@@ -26,6 +26,7 @@
 #include "cli/paths.h"
 
 #define FOREGROUND_PRIORITY "10"
+#define TOLD                "700%"
 
 /* clang-format off */
 const struct bench_system bench_systems[] = {
@@ -40,8 +41,9 @@ const struct bench_system bench_systems[] = {
 	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
 	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},
 	{.name = "lithos-keep",   .has_daemon = 1, .split = "auto", .keep = 4},
-	{.name = "lithos-told-2", .has_daemon = 1, .split = "auto", .told = "200%"},
-	{.name = "lithos-told-4", .has_daemon = 1, .split = "auto", .told = "400%"},
+	{.name = "lithos-told",   .has_daemon = 1, .split = "auto", .told = "--told-sms"},
+	{.name = "lithos-told-whole",  .has_daemon = 1, .split = "whole", .told = "--told-sms"},
+	{.name = "lithos-told-cublas", .has_daemon = 1, .split = "auto", .told = "--told-cublas"},
 	{.name = "lithos-auto-fg", .has_daemon = 1, .split = "auto", .split_of = BENCH_FOREGROUND},
 	{.name = "lithos-auto-bg", .has_daemon = 1, .split = "auto", .split_of = BENCH_BACKGROUND},
 };
@@ -63,6 +65,7 @@ static const char *const of_one_program[] = {
 	"LITHOS_STATS",
 	"LITHOS_TENANT",
 	"LITHOS_TOKEN",
+	"LITHOS_TOLD_CUBLAS",
 	"LITHOS_TOLD_SMS",
 	"LITHOS_TPC_QUOTA",
 };
@@ -167,8 +170,8 @@ static void add_lithos(const struct bench *bench, const struct bench_system *sys
 		command_arg(command, "--priority");
 		command_arg(command, FOREGROUND_PRIORITY);
 	} else if (system->told != NULL) {
-		command_arg(command, "--told-sms");
 		command_arg(command, "%s", system->told);
+		command_arg(command, "%s", TOLD);
 	}
 	command_arg(command, "--");
 }

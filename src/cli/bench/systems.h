@@ -16,7 +16,7 @@ struct bench_system {
 	const char *name;
 	const char *split;    /* LITHOS_SPLIT of both programs, or of the one; NULL: the default */
 	const char *split_of; /* that one: the other has the default; NULL: both */
-	const char *told;     /* SMs that the background is told of; NULL: those it may use */
+	const char *told;     /* option that tells the background of more SMs; NULL: none */
 	int is_alone;         /* foreground and background one after the other, natively */
 	int has_mps;          /* bench starts it */
 	int has_daemon;       /* bench starts a private lithosd, which starts MPS */

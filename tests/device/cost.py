@@ -20,7 +20,7 @@ LAUNCH_COST = os.path.join(common.BUILD, "tests", "device", "launch_cost")
 
 
 def rotated(items, by):
-    by %= len(items)
+    by %= len(items) or 1
     return items[by:] + items[:by]
 
 
@@ -141,6 +141,13 @@ class Limit:
         return self.seconds is None or 2 * now - self.round_began - self.begin <= self.seconds
 
 
+def note_retries(who, count, seen, errors):
+    """A process that is short of memory in a turn is slow by that, whatever it runs under."""
+    if count > seen.get(who, count):
+        errors.append({"what": f"{who}: {count - seen[who]} times short of GPU memory in a turn"})
+    seen[who] = count
+
+
 def model_rounds(configurations, nr_rounds, seconds, errors, models=None, seconds_in_all=None):
     """rounds[model] = list of {configuration: ms}; a round that would end after seconds_in_all is not begun"""
     limit = Limit(seconds_in_all)
@@ -148,6 +155,7 @@ def model_rounds(configurations, nr_rounds, seconds, errors, models=None, second
     workers = {name: Worker(prefix, options) for name, prefix in configurations.items()}
     ready = {name: worker.answer(100) for name, worker in workers.items()}
     models = next((r["models"] for r in ready.values() if r), [])
+    retries = {}
     rounds = {label: [] for model in models for label in (model, f"{model} (best)")}
     for i in range(nr_rounds):
         if i and not limit.has_time():
@@ -160,6 +168,7 @@ def model_rounds(configurations, nr_rounds, seconds, errors, models=None, second
                 if answer:
                     values[name] = answer["ms"]
                     best[name] = answer["min_ms"]
+                    note_retries(f"{model} {name}", answer["alloc_retries"], retries, errors)
                 else:
                     errors.append({"what": f"{model} {name}: no answer in round {i}"})
                     ready[name] = None

@@ -4,8 +4,10 @@ way of splitting, as if an owner could come back, over native and over lithos wi
 that stay take turns as in cost.py, and differences are taken inside a round.
 
     split_cost.py --out split_cost.json [--rounds 8] [--seconds 1.2] [--limit 165]
-                  [--models llama8-training-2x2048,resnet50-b64-training,resnet50-b256-training]
+                  [--models llama8-training-2x2048,resnet50-b64-training,resnet50-b192-training]
                   [--ways whole,atoms:always,claims:always,auto:always]
+
+--keep FOLDER keeps the statistics of each way, kernel by kernel.
 
 No round begins that would end after --limit seconds; then there are fewer. The counters of a process are
 of its whole life, warm-up included. Exit code 1 when a process or its statistics were missing, or a way that
@@ -18,6 +20,7 @@ their long kernels go the way that they would beside an owner.
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 
@@ -25,7 +28,7 @@ import common
 import cost
 import sharing
 
-MODELS = "llama8-training-2x2048,resnet50-b64-training,resnet50-b256-training"
+MODELS = "llama8-training-2x2048,resnet50-b64-training,resnet50-b192-training"
 WAYS = "whole,atoms:always,claims:always,auto:always"
 BASES = ("native", "whole")
 COUNTERS = ("atoms_launched", "works_claimed", "works_committed", "works_cut", "split_refused")
@@ -73,6 +76,13 @@ def read_counters(path):
         return None
 
 
+def keep(folder, ways, to):
+    os.makedirs(to, exist_ok=True)
+    for path in (stats_path(folder, way) for way in ways):
+        if os.path.exists(path):
+            shutil.copy(path, to)
+
+
 def counter_problems(counters):
     """In words, by way: None is a process without statistics; "whole" alone need not split."""
     out = []
@@ -109,6 +119,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=1.2, help="a turn")
     parser.add_argument("--limit", type=float, default=165, help="seconds for starting and all rounds")
+    parser.add_argument("--keep", help="a folder")
     parser.add_argument("--models", default=MODELS)
     parser.add_argument("--ways", default=WAYS)
     return parser.parse_args()
@@ -120,6 +131,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         configurations, rounds = measure(options, folder, errors)
         counters = {way: read_counters(stats_path(folder, way)) for way in ways}
+        if options.keep:
+            keep(folder, ways, options.keep)
     errors += [{"what": problem} for problem in counter_problems(counters)]
     if not rounds:
         errors.append({"what": "no process came up"})

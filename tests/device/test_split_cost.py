@@ -22,6 +22,11 @@ import os, sys, time, types
 torch = types.ModuleType("torch")
 torch.set_default_device = lambda device: None
 torch.manual_seed = lambda seed: None
+asked = []
+def memory_stats():
+    asked.append(1)
+    return {"num_alloc_retries": len(asked) if os.environ.get("LITHOS_SPLIT", "") == os.environ.get("FAKE_SHORT") else 3}
+torch.cuda = types.SimpleNamespace(memory_stats=memory_stats)
 class Case:
     def __init__(self, seconds):
         self.seconds = seconds
@@ -152,6 +157,16 @@ class WholeRun(unittest.TestCase):
         self.assertEqual([e["what"] for e in out["errors"]], ["e2e claims:always", "claims:always: no statistics"])
         self.assertIn("no such way", text)
         self.assertEqual(out["over"]["slow"]["whole"]["native"]["n"], 1)
+
+    def test_process_that_is_short_of_memory(self):
+        kept = os.path.join(os.path.dirname(self.out), "kept")
+        with mock.patch.dict(os.environ, {"FAKE_SHORT": "claims:always"}):
+            rc, out, _ = self.run_main("--ways", "whole,claims:always", "--keep", kept)
+        self.assertEqual(rc, 1)
+        # Each of the two models finds the other's question counted too, in the second round.
+        self.assertEqual({e["what"] for e in out["errors"]},
+                         {f"{model} claims:always: 2 times short of GPU memory in a turn" for model in ("slow", "fast")})
+        self.assertEqual(sorted(os.listdir(kept)), ["claims-always.json", "whole.json"])
 
     def test_way_that_splits_nothing(self):
         rc, out, _ = self.run_main("--ways", "auto:always", "--rounds", "1")

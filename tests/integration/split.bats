@@ -251,6 +251,8 @@ was_joined() {
 	[ "$(counter works_resumed)" -gt 0 ]
 	# Those that were not told to go made room for what follows them before they had ended.
 	[ "$(counter works_committed)" -gt 0 ]
+	# Whom would a borrower tell?
+	assert_equal "$(counter epochs_raised)" 0
 }
 
 @test "an owner that tells nobody has borrowers that launch in atoms" {

@@ -94,10 +94,13 @@ static int own_tpcs_are_held(uint64_t now_ns)
 
 static __attribute__((noinline)) void become_active(struct thread_state *t, struct shm_proc *line)
 {
+	struct share_view scratch;
 	uint64_t now = clock_now_ns();
 
 	__atomic_store_n(&line->active, 1, __ATOMIC_SEQ_CST);
-	epoch_raise(t);
+	/* Nobody is told by borrowers, and the word costs a second stream on the GPU. */
+	if (view_of(t, &scratch)->lend.is_owner)
+		epoch_raise(t);
 	__atomic_store_n(&line->wants, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&line->active_since_ns, now, __ATOMIC_RELAXED);
 	if (own_tpcs_are_held(now))

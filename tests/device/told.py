@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What products of cuBLAS take when it is told of more SMs than there are (shim/told/cublas.c): matrix products of
-many sizes, alone on the GPU, over the same natively. One process a count; "native2" shows the noise.
+"""What products of cuBLAS take when it is told of more SMs than there are (shim/told/cublas.c), or all of the program is:
+matrix products of many sizes, alone on the GPU, over the same natively. One process a count; "native2" shows the noise.
 
-    told.py --out told.json [--told 200%,400%,700%,1400%]
+    told.py --out told.json [--options=--told-cublas,--told-sms] [--told 200%,400%,700%,1400%]
 
 Each product is captured into a graph as often as two milliseconds need, so that no launch is waited for; its time is
 the median of five graphs. Exit code 1 when a process failed.
@@ -79,16 +79,17 @@ def worker():
     print(json.dumps(out))
 
 
-def configurations(told):
+def configurations(options, told):
     out = {"native": [], "native2": []}
-    out.update({count: common.lithos("--told-cublas", count) for count in told.split(",")})
+    for option, count in itertools.product(options.split(","), told.split(",")):
+        out[f"{option} {count}"] = common.lithos(option, count)
     return out
 
 
-def measure(told, errors):
+def measure(options, told, errors):
     os.environ["LITHOS_SOCKET"] = "none"
     times = {}
-    for name, prefix in configurations(told).items():
+    for name, prefix in configurations(options, told).items():
         done = common.run([*prefix, sys.executable, os.path.abspath(__file__), "--worker"], 100)
         line = common.last_json(done["out"])
         if done["rc"] or not line:
@@ -116,6 +117,7 @@ def summarise(times):
 def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out")
+    parser.add_argument("--options", default="--told-cublas,--told-sms")
     parser.add_argument("--told", default="200%,400%,700%,1400%")
     parser.add_argument("--worker", action="store_true")
     return parser.parse_args()
@@ -126,7 +128,7 @@ def main():
     if options.worker:
         return worker()
     errors = []
-    times = measure(options.told, errors)
+    times = measure(options.options, options.told, errors)
     rows = summarise(times)
     common.write_json(options.out, {"machine": common.machine(), "unit": "us a product", "times": times,
                                     "over_native": rows, "errors": errors})

@@ -61,6 +61,9 @@ struct thread_state {
 		uint64_t predicted_ns;
 	} asked;
 
+	/* Hashes of the launches that the program made in this thread: all, and those before the latest. */
+	uint64_t path, launch_path;
+
 	/* Of the launch that the dispatcher is in (shim/split/): what to make of it, or NULL; why. */
 	struct split_edit *split;
 	uint32_t way_reason; /* as in the statistics, 0 = nothing to say */

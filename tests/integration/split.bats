@@ -189,15 +189,19 @@ beside() {
 	grep -q 'program=cut .*ok=1' cut.txt
 }
 
-# outgrown: kernels whose first launches take 6 ms, in atoms, and all others 60 us, by a tenant of a daemon.
-outgrown() {
+# alone_in_atoms PROGRAM...: a tenant of a daemon whose long kernels go in atoms though there is no owner.
+alone_in_atoms() {
 	unset LITHOS_SOCKET LITHOS_SIM
 	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
 	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
-	LITHOS_SPLIT=atoms:always "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
-		"$PROGRAMS/cut" --rounds 26 --blocks 1300 --us 20 --slow 6 --slow-us 2000 > cut.txt
-	grep -q '^program=cut .*ok=1' cut.txt
+	LITHOS_SPLIT=atoms:always "$LITHOS" run --sim --stats=json --stats-file=stats.json -- "$@" > out.txt
+	grep -q '^program=.* ok=1' out.txt
 	[ "$(counter atoms_launched)" -gt 0 ]
+}
+
+# Kernels whose first launches take 6 ms, and all others 60 us.
+outgrown() {
+	alone_in_atoms "$PROGRAMS/cut" --rounds 26 --blocks 1300 --us 20 --slow 6 --slow-us 2000
 }
 
 is_whole_again() {
@@ -207,6 +211,17 @@ is_whole_again() {
 @test "a kernel in atoms that became short is launched whole again" {
 	again_until is_whole_again outgrown
 	is_whole_again
+}
+
+# The mean of both is long; of 30 rounds the first few are needed to learn.
+only_long_ones_were_split() {
+	[ "$(kernel split)" -ge 20 ] && [ "$(kernel split)" -le 36 ]
+}
+
+@test "of launches that differ in nothing but what was launched before, only the long ones are split" {
+	again_until only_long_ones_were_split \
+		alone_in_atoms "$PROGRAMS/turns" --rounds 30 --blocks 1300 --us 20 --long-us 2000
+	only_long_ones_were_split
 }
 
 # beside_an_owner [BORROWER'S WAY [OWNER'S]]

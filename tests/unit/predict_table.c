@@ -31,7 +31,7 @@ static void learn(uint64_t func, uint64_t nr_blocks, uint32_t nr_threads, uint64
 static uint64_t predicted(uint64_t func, uint32_t nr_blocks, uint32_t nr_threads)
 {
 	struct thread_state *t = thread_self();
-	uint64_t ns = predict_of(t, FUNC(func), nr_blocks, nr_threads);
+	uint64_t ns = predict_of(t, FUNC(func), nr_blocks, nr_threads, 0);
 
 	/* What the descriptor hook is told is what it would find itself. */
 	if (ns) {
@@ -99,6 +99,69 @@ static void test_full(void **state)
 	is_about(predicted(500, 9, 64), 30 * US);
 }
 
+/* The program launches it, the tracker sees it end: what was predicted before. */
+static uint64_t run(uint64_t func, uint64_t ns)
+{
+	struct thread_state *t = thread_self();
+	uint64_t predicted_ns;
+
+	predict_step(t, FUNC(func), 132, 384);
+	predicted_ns = predict_of(t, FUNC(func), 132, 384, t->launch_path);
+	predict_seen(t->asked.func ? t->asked.slot : predict_slot(FUNC(func), 132, 384), ns,
+		     NR_TPCS, 0);
+	return predicted_ns;
+}
+
+/* As in a Transformer: the same product twice a layer behind the same two norms, of two sizes. */
+static void test_paths(void **state)
+{
+	uint64_t small = 0, large = 0;
+
+	(void)state;
+	predict_set_width(NR_TPCS);
+	for (int i = 0; i < 40; i++) {
+		(void)run(900, 30 * US);
+		(void)run(901, 30 * US);
+		small = run(902, 180 * US);
+		(void)run(903, 300 * US);
+		(void)run(901, 30 * US);
+		large = run(902, 1200 * US);
+	}
+	is_about(small, 180 * US);
+	is_about(large, 1200 * US);
+	/* Whoever does not know the path gets the mean, in which both are. */
+	assert_in_range(predicted(902, 132, 384), 400 * US, 1000 * US);
+	/* What takes the same time always has no paths, nor has what is short. */
+	(void)run(903, 300 * US);
+	assert_int_equal(thread_self()->asked.slot, predict_slot(FUNC(903), 132, 384));
+	for (int i = 0; i < 20; i++)
+		(void)run(904, (1 + i % 2 * 9) * US);
+	assert_int_equal(thread_self()->asked.slot, predict_slot(FUNC(904), 132, 384));
+}
+
+/* A path that is new is taken for the shape, and only so many get a place. */
+static void test_no_order(void **state)
+{
+	struct thread_state *t = thread_self();
+	uint32_t shape = predict_slot(FUNC(910), 132, 384), nr_paths = 0, seed = 1;
+
+	(void)state;
+	predict_set_width(NR_TPCS);
+	for (int i = 0; i < 1000; i++) {
+		seed = seed * 1664525 + 1013904223;
+		(void)run(911 + (seed >> 16) % 50, 60 * US);
+		predict_step(t, FUNC(910), 132, 384);
+		(void)predict_of(t, FUNC(910), 132, 384, t->launch_path);
+		if (i > 100 && t->asked.slot != shape)
+			assert_in_range(t->asked.predicted_ns, 90 * US, 1010 * US);
+		nr_paths += t->asked.slot != shape;
+		predict_seen(t->asked.func ? t->asked.slot : shape, (i % 2 ? 100 : 1000) * US,
+			     NR_TPCS, 0);
+	}
+	assert_int_equal(nr_paths, 64);
+	assert_in_range(predict_in_slot(shape, NR_TPCS), 300 * US, 800 * US);
+}
+
 static atomic_int is_over;
 
 static void *looker(void *arg)
@@ -109,7 +172,7 @@ static void *looker(void *arg)
 		uint32_t slot = predict_slot(FUNC(i % 3000), i % 3000, 64);
 		nr += predict_in_slot(slot, NR_TPCS) != 0;
 		/* Without what predicted() asserts: places change owners meanwhile. */
-		nr += predict_of(thread_self(), FUNC(i % 3000), i % 3000, 64) != 0;
+		nr += predict_of(thread_self(), FUNC(i % 3000), i % 3000, 64, i % 5) != 0;
 	}
 	*(uint32_t *)arg = nr;
 	return NULL;
@@ -134,7 +197,10 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shapes), cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_no_order),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_full), /* last: it leaves the table full */
 	};

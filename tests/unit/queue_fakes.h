@@ -161,12 +161,21 @@ void share_wait(uint64_t timeout_ns)
 	(void)sched_yield();
 }
 
+void predict_step(struct thread_state *t, CUfunction func, uint64_t nr_blocks, uint32_t nr_threads)
+{
+	assert_ptr_equal(t, &fake_thread);
+	(void)func;
+	(void)nr_threads;
+	t->launch_path = nr_blocks * 1000;
+}
+
+/* The dispatcher's thread has made no step: a held launch comes with its path. */
 uint64_t predict_of(struct thread_state *t, CUfunction func, uint64_t nr_blocks,
-		    uint32_t nr_threads)
+		    uint32_t nr_threads, uint64_t path)
 {
 	assert_ptr_equal(t, &fake_thread);
 	assert_true(func == FUNC || share.knows_other_functions);
-	return nr_blocks * nr_threads;
+	return nr_blocks * nr_threads + path;
 }
 
 struct exec *exec_of(struct thread_state *t, CUgraphExec handle)

@@ -28,7 +28,7 @@ int plan_is_revocable(const struct thread_state *t, const struct op *op)
 
 uint64_t plan_predict(struct thread_state *t, const struct op *op)
 {
-	return predict_of(t, op->func, op->nr_blocks, op->nr_threads);
+	return predict_of(t, op->func, op->nr_blocks, op->nr_threads, op->path);
 }
 
 enum plan_next plan_begin(struct thread_state *t, struct op *op, CUstream stream)

@@ -122,7 +122,8 @@ static struct thread_state *launch_begins(void)
 static __attribute__((noinline)) int shape_is_let(struct thread_state *t, CUfunction func,
 						  uint64_t nr_blocks, uint32_t nr_threads)
 {
-	struct share_request request = {.predicted_ns = predict_of(t, func, nr_blocks, nr_threads)};
+	struct share_request request = {
+		.predicted_ns = predict_of(t, func, nr_blocks, nr_threads, t->launch_path)};
 
 	/* The dispatcher splits it. */
 	if (plan_wants(t))
@@ -137,9 +138,11 @@ static int shape_goes(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads)
 
 	/* Of an earlier launch, which may not have reached its descriptor. */
 	t->asked.func = NULL;
-	if (queue_never_holds() ||
-	    (!atomic_load_explicit(&queue_state, memory_order_acquire) &&
-	     (!share_may_hold() || shape_is_let(t, func, nr_blocks, nr_threads))))
+	if (queue_never_holds())
+		return 1;
+	predict_step(t, func, nr_blocks, nr_threads);
+	if (!atomic_load_explicit(&queue_state, memory_order_acquire) &&
+	    (!share_may_hold() || shape_is_let(t, func, nr_blocks, nr_threads)))
 		return 1;
 	epoch_write(t);
 	return 0;
@@ -431,6 +434,7 @@ static int hold_locked(const struct launch *launch, const struct target *stream,
 	op_describe(op, stream);
 	op->lane[0] = lane;
 	op->func = launch->func;
+	op->path = thread_self()->launch_path;
 	op->nr_blocks = blocks_of(c);
 	op->nr_threads = threads_of(c);
 	op->min_tpcs = min_tpcs;
@@ -479,7 +483,7 @@ static CUresult launch_after_all_slow(const struct launch *launch, const struct 
 	thread_count(STATS_launches_waited);
 	target_wait(stream);
 	request.predicted_ns = predict_of(thread_self(), launch->func, blocks_of(&launch->config),
-					  threads_of(&launch->config));
+					  threads_of(&launch->config), thread_self()->launch_path);
 	wait_for_room(&request);
 	return launch_now(launch);
 }

@@ -314,7 +314,7 @@ static struct split_plan choose(struct thread_state *t, const struct op *op, CUs
 
 uint64_t plan_predict(struct thread_state *t, const struct op *op)
 {
-	uint64_t predicted = predict_of(t, op->func, op->nr_blocks, op->nr_threads);
+	uint64_t predicted = predict_of(t, op->func, op->nr_blocks, op->nr_threads, op->path);
 
 	if (op->work)
 		return claim_left_ns(op->work);

@@ -5,6 +5,7 @@ function(lithos_queue_test name)
 	target_sources(unit_${name} PRIVATE
 		${shim_src}/queue/calls.S
 		${shim_src}/queue/calls.c
+		${shim_src}/queue/copy.c
 		${shim_src}/queue/dispatch.c
 		${shim_src}/queue/funcs.c
 		${shim_src}/queue/launch.c

@@ -16,12 +16,12 @@
  */
 #include "shim/queue/launch.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "shim/link/share.h"
+#include "shim/queue/copy.h"
 #include "shim/queue/dispatch.h"
 #include "shim/queue/driver.h"
 #include "shim/queue/funcs.h"
@@ -36,35 +36,12 @@
 #include "shim/track/execs.h"
 #include "shim/track/predict_table.h"
 
-#define ROOM_PAUSE_NS  100000
-#define MAX_GRID_X     0x7fffffffu
-#define MAX_GRID_YZ    65535u
-#define MAX_BLOCK_XY   1024u
-#define MAX_BLOCK_Z    64u
-#define MAX_CLUSTER    8u
-#define ALIGN16(bytes) (((bytes) + 15u) & ~15u)
-
-enum launch_kind {
-	LAUNCH_KERNEL,
-	LAUNCH_EX,
-	LAUNCH_COOPERATIVE,
-};
-
-/* A kernel launch as the program asked for it; in the payload of a held one, with copies behind it. */
-struct launch {
-	enum launch_kind kind;
-	int is_per_thread_call;
-	CUfunction func;
-	CUlaunchConfig config;
-	void **params;
-	void **extra;
-};
-
-/* What `extra` of a held launch points to, in the place of the pointers to parameters. */
-struct packed {
-	void *extra[5];
-	size_t bytes;
-};
+#define ROOM_PAUSE_NS 100000
+#define MAX_GRID_X    0x7fffffffu
+#define MAX_GRID_YZ   65535u
+#define MAX_BLOCK_XY  1024u
+#define MAX_BLOCK_Z   64u
+#define MAX_CLUSTER   8u
 
 static _Atomic uint32_t graphs_have_events;
 
@@ -287,118 +264,6 @@ static int shape_is_sound(const CUlaunchConfig *c, const struct func_info *info)
 			   (unsigned int)info->cluster[2]);
 }
 
-/* The packed parameters that `extra` names: 0, or -1 when it is not made as documented. */
-static int extra_read(void **extra, const void **ret_buffer, size_t *ret_bytes)
-{
-	const void *buffer = NULL;
-	const size_t *bytes = NULL;
-
-	for (int i = 0; i < 4 && extra[i] != CU_LAUNCH_PARAM_END; i += 2) {
-		if (extra[i] == CU_LAUNCH_PARAM_BUFFER_POINTER)
-			buffer = extra[i + 1];
-		else if (extra[i] == CU_LAUNCH_PARAM_BUFFER_SIZE)
-			bytes = extra[i + 1];
-		else
-			return -1;
-	}
-	if (!buffer || !bytes)
-		return -1;
-	*ret_buffer = buffer;
-	*ret_bytes = *bytes;
-	return 0;
-}
-
-/* Where the copies go in the payload of a held launch. */
-struct layout {
-	uint32_t params_at; /* the array of pointers, or struct packed */
-	uint32_t attrs_at;
-	uint32_t data_at;
-	uint32_t bytes;
-	const void *extra; /* packed parameters of the program, or NULL */
-	size_t extra_bytes;
-};
-
-/* 0, or -1 when the launch cannot be held. */
-static int layout_make(const struct launch *launch, const struct func_info *info,
-		       struct layout *ret_layout)
-{
-	struct layout at = {.params_at = ALIGN16((uint32_t)sizeof(struct launch))};
-	size_t data;
-
-	if (launch->extra &&
-	    (launch->params || extra_read(launch->extra, &at.extra, &at.extra_bytes)))
-		return -1;
-	if (!launch->extra && !launch->params && info->nr_params)
-		return -1;
-	data = at.extra ? at.extra_bytes : info->param_bytes;
-	if (data > UINT16_MAX || launch->config.numAttrs > UINT8_MAX)
-		return -1;
-	at.attrs_at =
-		ALIGN16(at.params_at + (at.extra ? (uint32_t)sizeof(struct packed)
-						 : info->nr_params * (uint32_t)sizeof(void *)));
-	at.data_at = ALIGN16(at.attrs_at +
-			     launch->config.numAttrs * (uint32_t)sizeof(CUlaunchAttribute));
-	at.bytes = at.data_at + (uint32_t)data;
-	*ret_layout = at;
-	return 0;
-}
-
-/* Most are numbers and addresses, for which a call of memcpy() is long. */
-static void copy_param(char *to, const void *from, uint32_t size)
-{
-	if (size == sizeof(uint64_t))
-		memcpy(to, from, sizeof(uint64_t));
-	else if (size == sizeof(uint32_t))
-		memcpy(to, from, sizeof(uint32_t));
-	else
-		memcpy(to, from, size);
-}
-
-static void copy_params(struct launch *copy, const struct func_info *info, char *base,
-			const struct layout *at)
-{
-	void **params = (void **)(void *)(base + at->params_at);
-
-	for (uint32_t i = 0; i < info->nr_params; i++) {
-		char *to = base + at->data_at + info->param[i].offset;
-		copy_param(to, copy->params[i], info->param[i].size);
-		params[i] = to;
-	}
-	copy->params = params;
-}
-
-static void copy_extra(struct launch *copy, char *base, const struct layout *at)
-{
-	struct packed *packed = (struct packed *)(void *)(base + at->params_at);
-
-	memcpy(base + at->data_at, at->extra, at->extra_bytes);
-	packed->bytes = at->extra_bytes;
-	packed->extra[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
-	packed->extra[1] = base + at->data_at;
-	packed->extra[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
-	packed->extra[3] = &packed->bytes;
-	packed->extra[4] = CU_LAUNCH_PARAM_END;
-	copy->extra = packed->extra;
-}
-
-static void launch_copy(struct op *op, const struct launch *launch, const struct func_info *info,
-			const struct layout *at)
-{
-	struct launch *copy = op->payload;
-	char *base = op->payload;
-
-	*copy = *launch;
-	if (at->extra)
-		copy_extra(copy, base, at);
-	else if (launch->params)
-		copy_params(copy, info, base, at);
-	if (launch->kind == LAUNCH_EX && launch->config.numAttrs) {
-		copy->config.attrs = (CUlaunchAttribute *)(void *)(base + at->attrs_at);
-		memcpy(copy->config.attrs, launch->config.attrs,
-		       launch->config.numAttrs * sizeof(CUlaunchAttribute));
-	}
-}
-
 static void op_describe(struct op *op, const struct target *stream)
 {
 	struct thread_state *t = thread_self();
@@ -415,16 +280,16 @@ static int hold_locked(const struct launch *launch, const struct target *stream,
 {
 	const CUlaunchConfig *c = &launch->config;
 	const struct func_info *info = func_info_locked(launch->func);
-	struct layout at;
+	struct copy_layout at;
 	struct lane *lane;
 	struct op *op;
 
-	if (!info || !shape_is_sound(c, info) || layout_make(launch, info, &at))
+	if (!info || !shape_is_sound(c, info) || copy_layout(launch, info, &at))
 		return 0;
 	op = op_new_locked(at.bytes);
 	if (!op)
 		return 0;
-	launch_copy(op, launch, info, &at);
+	copy_launch(op->payload, launch, info, &at);
 	/* From here on `info` is not used: the lock may be given back. */
 	lane = stream_lane_locked(stream);
 	if (!lane || !dispatch_ready_locked()) {

@@ -91,7 +91,7 @@ struct op {
 	void *target; /* the driver's function, or ours before it */
 	const struct device *device;
 	CUfunction func; /* of a kernel's launch, for the prediction */
-	uint64_t path; /* to it (track/predict_table.h) */
+	uint64_t path;   /* to it (track/predict_table.h) */
 	uint64_t nr_blocks;
 	uint32_t nr_threads; /* of a block */
 	uint32_t min_tpcs;

@@ -16,7 +16,6 @@
  */
 #include "shim/queue/launch.h"
 
-#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"

@@ -38,7 +38,7 @@ static int library_open(struct library *library, const char *name)
 int main(void)
 {
 	struct prog prog;
-	struct library cublas, other;
+	struct library cublas = {0}, other = {0};
 
 	prog_open(&prog);
 	if (!CHECK(library_open(&cublas, "libcublas_asks.so") == 0) ||

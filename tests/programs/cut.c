@@ -2,8 +2,8 @@
 /*
  * Long kernels in the middle of other work: whoever cuts them into pieces must not be noticed.
  *
- *   cut [--rounds N] [--blocks N] [--us N] [--chain N] [--nap-ms N] [--slow N] [--slow-us N]
- *       kernels of so many blocks of so many us; in the first --slow rounds, of --slow-us
+ *   cut [--rounds N] [--blocks N] [--us N] [--chain N] [--nap-ms N]
+ *       kernels of so many blocks of so many us
  *   cut --pulse [--rounds N] [--gap-ms N] [--pulse-us N]  an owner: a kernel of 66 blocks of 20 us, and a gap
  *
  * In each of three streams (two of them blocking, and the NULL stream, which waits for both) a round is: a
@@ -40,9 +40,7 @@ struct lane {
 
 /* A round of a stream. */
 struct load {
-	uint64_t ns;      /* of a block */
-	uint32_t nr_slow; /* rounds */
-	uint64_t slow_ns;
+	uint64_t ns; /* of a block */
 	uint32_t nr_chained;
 	long nap_ms;
 };
@@ -106,14 +104,12 @@ static void kernels_submit(struct lane *lane, uint64_t ns)
 	MUST(cu.LaunchHostFunc(lane->stream, check_copy, lane));
 }
 
-static void round_submit(struct lane *lane, struct lane *next, const struct load *load,
-			 uint32_t round)
+static void round_submit(struct lane *lane, struct lane *next, const struct load *load)
 {
-	uint64_t ns = round <= load->nr_slow ? load->slow_ns : load->ns;
 	size_t bytes = lane->nr_blocks * sizeof(uint32_t);
 
 	for (uint32_t i = 0; i < load->nr_chained; i += lane->nr_chained)
-		kernels_submit(lane, ns);
+		kernels_submit(lane, load->ns);
 	MUST(cu.EventRecord(lane->event, lane->stream));
 	MUST(cu.StreamWaitEvent(next->stream, lane->event, 0));
 	MUST(cu.MemcpyDtoHAsync(lane->other, lane->words, bytes, next->stream));
@@ -132,7 +128,7 @@ static void cut(size_t nr_rounds, size_t nr_blocks, const struct load *load)
 	}
 	for (uint32_t n = 1; n <= nr_rounds; n++) {
 		for (int i = 0; i < NR_STREAMS; i++)
-			round_submit(&lane[i], &lane[(i + 1) % NR_STREAMS], load, n);
+			round_submit(&lane[i], &lane[(i + 1) % NR_STREAMS], load);
 		/* Of this round, whatever ran first: the words only grow in the next one. */
 		MUST(cu.CtxSynchronize());
 		for (int i = 0; i < NR_STREAMS; i++)
@@ -199,8 +195,6 @@ int main(int argc, char **argv)
 	size_t nr_blocks = (size_t)prog_option(argc, argv, "--blocks", 3000);
 	struct load load = {
 		.ns = (uint64_t)prog_option(argc, argv, "--us", 200) * 1000,
-		.nr_slow = (uint32_t)prog_option(argc, argv, "--slow", 0),
-		.slow_ns = (uint64_t)prog_option(argc, argv, "--slow-us", 0) * 1000,
 		.nr_chained = (uint32_t)prog_option(argc, argv, "--chain", 1),
 		.nap_ms = prog_option(argc, argv, "--nap-ms", 0),
 	};

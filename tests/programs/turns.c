@@ -3,10 +3,10 @@
  * One shape of launch with two times, in turns, as products of a library have: which one it is, only what was
  * launched before tells.
  *
- *   turns [--rounds N] [--blocks N] [--us N] [--long-us N]
+ *   turns [--rounds N] [--blocks N] [--us N] [--long-us N] [--slow N]
  *
  * A round is a kernel of one block, one of so many blocks of --us, a kernel of two blocks, and the same as
- * before with blocks of --long-us.
+ * before with blocks of --long-us. With --slow both take --long-us in the first so many rounds, and --us from then on.
  */
 #include "prog.h"
 
@@ -27,6 +27,7 @@ static void count(CUdeviceptr words, unsigned int nr_blocks, uint64_t ns)
 
 int main(int argc, char **argv)
 {
+	uint32_t nr_slow = (uint32_t)prog_option(argc, argv, "--slow", 0);
 	uint32_t nr_rounds = (uint32_t)prog_option(argc, argv, "--rounds", 20);
 	unsigned int nr_blocks = (unsigned int)prog_option(argc, argv, "--blocks", 1300);
 	uint64_t ns = (uint64_t)prog_option(argc, argv, "--us", 20) * 1000;
@@ -37,10 +38,11 @@ int main(int argc, char **argv)
 	words = prog_words(nr_blocks, 0);
 	marks = prog_words(2, 0);
 	for (uint32_t i = 0; i < nr_rounds; i++) {
+		uint64_t all_ns = i < nr_slow ? long_ns : ns;
 		count(marks, 1, 1000);
-		count(words, nr_blocks, ns);
+		count(words, nr_blocks, nr_slow ? all_ns : ns);
 		count(marks, 2, 1000);
-		count(words, nr_blocks, long_ns);
+		count(words, nr_blocks, nr_slow ? all_ns : long_ns);
 		MUST(cu.CtxSynchronize());
 	}
 	CHECK(prog_count_other(words, nr_blocks, 2 * nr_rounds) == 0);

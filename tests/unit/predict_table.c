@@ -162,6 +162,39 @@ static void test_no_order(void **state)
 	assert_in_range(predict_in_slot(shape, NR_TPCS), 300 * US, 800 * US);
 }
 
+/* One launch of a shape without order; 1 when a path has the place. */
+static int run_without_order(uint64_t func, uint32_t *seed)
+{
+	struct thread_state *t = thread_self();
+	uint32_t shape = predict_slot(FUNC(func), 132, 384), slot;
+
+	*seed = *seed * 1664525 + 1013904223;
+	predict_step(t, FUNC(5000 + (*seed >> 16) % 50), 1, 32);
+	predict_step(t, FUNC(func), 132, 384);
+	(void)predict_of(t, FUNC(func), 132, 384, t->launch_path);
+	slot = t->asked.func ? t->asked.slot : shape;
+	predict_seen(slot, (*seed & 1u << 30 ? 200 : 2000) * US, NR_TPCS, 0);
+	return slot != shape;
+}
+
+/* Whatever a program does, its shapes stay known. */
+static void test_many_without_order(void **state)
+{
+	uint32_t seed = 7, nr_paths = 0;
+
+	(void)state;
+	predict_flush();
+	predict_set_width(NR_TPCS);
+	for (uint64_t i = 0; i < 100; i++) {
+		for (int n = 0; n < 100; n++)
+			nr_paths += run_without_order(6000 + i, &seed) != 0;
+	}
+	/* Each is used once, as it does not come again. */
+	assert_int_equal(nr_paths, 8192 / 4);
+	for (uint64_t i = 0; i < 100; i++)
+		assert_in_range(predicted(6000 + i, 132, 384), 190 * US, 2010 * US);
+}
+
 static atomic_int is_over;
 
 static void *looker(void *arg)
@@ -201,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_no_order),
+		cmocka_unit_test(test_many_without_order),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_full), /* last: it leaves the table full */
 	};

@@ -16,8 +16,8 @@
  * 1.2 ms in turns. Programs that keep a GPU busy repeat themselves: which one it is, is told by the launches
  * before it. Where a shape's times are off its mean by a quarter on the average, each of the paths that lead to it gets
  * a place of its own: a hash of the sixteen launches that the thread made before, enough to tell the products of a
- * Transformer layer apart behind the same norm. At most 64 of a shape, so that a program without order does not
- * take the table over. Until a path is known, and for launches that were not asked about, the shape's mean answers;
+ * Transformer layer apart behind the same norm. At most 64 of a shape, and a quarter of the table in all, so that a
+ * program without order, or one whose TPCs change all the time, does not lose its shapes. Until a path is known, and for launches that were not asked about, the shape's mean answers;
  * a place by path teaches its shape as well.
  *
  * Example: launches a S b S for ever, of which S takes 0.2 ms behind a and 1 ms behind b. The mean of S is 0.6 ms,
@@ -41,16 +41,18 @@
 
 #define PLACES      8192u /* power of two; fits in a note (track/records.h) */
 #define TRIES       8u
-#define PATH_SHIFT  4      /* of 64 bits: a launch is forgotten after 16 */
-#define PATH_MIN_NS 50000u /* shorter ones are not worth a place each */
-#define PATHS       64u    /* of a shape */
-#define UNSTEADY    64     /* 256ths */
+#define PATH_SHIFT  4       /* of 64 bits: a launch is forgotten after 16 */
+#define PATH_MIN_NS 100000u /* shorter ones are not worth a place each */
+#define PATHS       64u     /* of a shape */
+#define ALL_PATHS   (PLACES / 4)
+#define UNSTEADY    64 /* 256ths */
 #define MOST_SPREAD 1024
 #define SLOT_BITS   0x3fffull /* a place + 1 */
 
 static struct {
 	_Atomic uint32_t generation;
 	_Atomic uint32_t width;
+	_Atomic uint32_t nr_paths; /* places that paths have got */
 	struct {
 		_Atomic uint64_t key;     /* 0 = free */
 		_Atomic uint64_t predict; /* struct predict */
@@ -238,11 +240,13 @@ static __attribute__((noinline)) uint32_t path_add_slow(uint32_t slot, uint64_t 
 {
 	uint32_t at;
 
-	if (atomic_load_explicit(&table.place[slot].nr_paths, memory_order_relaxed) >= PATHS)
+	if (atomic_load_explicit(&table.place[slot].nr_paths, memory_order_relaxed) >= PATHS ||
+	    atomic_load_explicit(&table.nr_paths, memory_order_relaxed) >= ALL_PATHS)
 		return slot;
 	at = add_slow(key, nr_blocks);
 	if (at == PREDICT_NO_SLOT)
 		return slot;
+	(void)atomic_fetch_add_explicit(&table.nr_paths, 1, memory_order_relaxed);
 	/* It may have taken the shape's own place. */
 	if (at != slot)
 		(void)atomic_fetch_add_explicit(&table.place[slot].nr_paths, 1,
@@ -293,4 +297,6 @@ uint64_t predict_of(struct thread_state *t, CUfunction func, uint64_t nr_blocks,
 void predict_flush(void)
 {
 	(void)atomic_fetch_add_explicit(&table.generation, 1, memory_order_relaxed);
+	/* Those of before are taken over one by one. */
+	atomic_store_explicit(&table.nr_paths, 0, memory_order_relaxed);
 }

@@ -173,7 +173,7 @@ static int run_without_order(uint64_t func, uint32_t *seed)
 	predict_step(t, FUNC(func), 132, 384);
 	(void)predict_of(t, FUNC(func), 132, 384, t->launch_path);
 	slot = t->asked.func ? t->asked.slot : shape;
-	predict_seen(slot, (*seed & 1u << 30 ? 200 : 2000) * US, NR_TPCS, 0);
+	predict_seen(slot, (*seed >> 31 ? 200 : 2000) * US, NR_TPCS, 0);
 	return slot != shape;
 }
 

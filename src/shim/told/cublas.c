@@ -14,7 +14,8 @@
  *
  * Only cuBLAS is told so (LITHOS_TOLD_SMS tells the whole program). A program that launches one block an SM
  * and has them wait for each other would hang; cuDNN's cooperative kernels would not fit and be refused.
- * cuBLAS' products wait for nobody, or for blocks of a lower number, which the hardware starts first.
+ * cuBLAS' products wait for nobody, or, where they accumulate in parts, for blocks of a lower number, which the
+ * hardware starts first; none of 150 hung.
  *
  * Who asks is known from the return address. cuBLAS has the CUDA runtime linked in, so its questions come
  * from libcublas.so and libcublasLt.so themselves; it asks when a handle is created. What was linked
@@ -22,8 +23,8 @@
  *
  * cuBLAS makes the grids of kernels with clusters of what cuOccupancyMaxActiveClusters says. A count that this
  * does not agree with made them up to four times slower, so the answers about occupancy are cuBLAS' own, too
- * (hook_device.c beside this). These are asked for often: a verdict is kept per address, and a library that is loaded where
- * cuBLAS was unloaded may get cuBLAS' answers.
+ * (hook_device.c). These are asked for often: a verdict is kept per address, and a library that is loaded
+ * where cuBLAS was unloaded may get cuBLAS' answers.
  *
  * Tested by tests/integration/shim_quota.bats.
  */

@@ -10,7 +10,7 @@
  * to an owner. A cooperative launch that would not fit is refused either way. cuBLAS may be told of another count
  * than the program (cublas.h); what the count is in must agree with it, as cuBLAS makes its grids of both.
  *
- * Tested by tests/programs/attrs.c, coop.c and clusters.c.
+ * Tested by tests/programs/attrs.c, asks.c, coop.c and clusters.c.
  */
 #include <stddef.h>
 

@@ -71,29 +71,22 @@ teardown() {
 }
 
 @test "a number of SMs to tell of that is none is refused before the program starts, another one reaches it" {
-	local told
-	for told in 0 0% 1601% -1 x '' 5x; do
-		run "$LITHOS" run --told-sms "$told" -- touch started
+	local option told
+	for option in --told-sms --told-cublas; do
+		for told in 0 0% 1601% -1 x '' 5x; do
+			run "$LITHOS" run "$option" "$told" -- touch started
+			assert_status 125
+			assert_line "$option .* is neither a number of SMs"
+		done
+		run "$LITHOS" run "$option" 132 --profile -- touch started
 		assert_status 125
-		assert_line "neither a number of SMs"
+		assert_line 'cannot work with it'
 	done
 	[ ! -e started ]
-	run "$LITHOS" run --told-sms 400% -- sh -c 'echo "$LITHOS_TOLD_SMS"'
+	run "$LITHOS" run --told-sms 400% --told-cublas 700% -- \
+		sh -c 'echo "$LITHOS_TOLD_SMS $LITHOS_TOLD_CUBLAS"'
 	assert_status 0
-	assert_equal "$output" 400%
-	for told in 0 1601% x ''; do
-		run "$LITHOS" run --told-cublas "$told" -- touch started
-		assert_status 125
-		assert_line "--told-cublas .* is neither a number of SMs"
-	done
-	[ ! -e started ]
-	run "$LITHOS" run --told-cublas 700% -- sh -c 'echo "$LITHOS_TOLD_CUBLAS"'
-	assert_status 0
-	assert_equal "$output" 700%
-	run "$LITHOS" run --told-sms 132 --profile -- touch started
-	assert_status 125
-	assert_line 'cannot work with it'
-	[ ! -e started ]
+	assert_equal "$output" '400% 700%'
 }
 
 @test "quota, tenant and priority reach the program" {

@@ -170,13 +170,18 @@ meet_run() {
 	assert_equal "$(kernel launches lk_barrier)" 3
 }
 
+# From here on `lithos run --sim` starts a lithosd of this test's own.
+with_daemon() {
+	unset LITHOS_SOCKET LITHOS_SIM
+	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
+	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
+}
+
 # beside QUOTA "OWNER'S OPTIONS" "BORROWER'S OPTIONS" [BORROWER'S WAY [OWNER'S]]: with a daemon, long kernels on what an
 # owner lends whose pulses take the GPU back, until both have ended.
 beside() {
 	local owner
-	unset LITHOS_SOCKET LITHOS_SIM
-	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	with_daemon
 	# shellcheck disable=SC2086 # options
 	LITHOS_SPLIT=${5:-auto} "$LITHOS" run --sim --quota "$1" --tenant web -- \
 		"$PROGRAMS/cut" --pulse $2 > pulse.txt 2>&1 3>&- &
@@ -191,9 +196,7 @@ beside() {
 
 # alone_in_atoms PROGRAM...: a tenant of a daemon whose long kernels go in atoms though there is no owner.
 alone_in_atoms() {
-	unset LITHOS_SOCKET LITHOS_SIM
-	export XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/x"
-	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
+	with_daemon
 	LITHOS_SPLIT=atoms:always "$LITHOS" run --sim --stats=json --stats-file=stats.json -- "$@" > out.txt
 	grep -q '^program=.* ok=1' out.txt
 	[ "$(counter atoms_launched)" -gt 0 ]

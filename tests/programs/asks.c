@@ -39,6 +39,8 @@ int main(void)
 {
 	struct prog prog;
 	struct library cublas = {0}, other = {0};
+	CUlaunchAttribute attribute;
+	CUlaunchConfig pair = prog_one_cluster(&attribute, 2);
 
 	prog_open(&prog);
 	if (library_open(&cublas, "libcublas_asks.so") ||
@@ -49,8 +51,8 @@ int main(void)
 	printf("sms=%d cublas=%d other=%d cublas_clusters=%d other_clusters=%d\n", prog.nr_sms,
 	       cublas.sms(cu.DeviceGetAttribute, prog.device),
 	       other.sms(cu.DeviceGetAttribute, prog.device),
-	       cublas.clusters(cu.OccupancyMaxClusters, prog.count),
-	       other.clusters(cu.OccupancyMaxClusters, prog.count));
+	       cublas.clusters(cu.OccupancyMaxClusters, prog.count, &pair),
+	       other.clusters(cu.OccupancyMaxClusters, prog.count, &pair));
 	prog_close(&prog);
 	return prog_result();
 }

@@ -9,8 +9,9 @@ typedef __typeof__(cuOccupancyMaxActiveClusters) max_clusters_function;
 
 #define LIBRARY_API __attribute__((visibility("default")))
 
-/* The driver's answers, or minus its error: SMs, and clusters of two blocks of 1,024 threads at once. */
+/* The driver's answers, or minus its error: SMs, and how many clusters at once. */
 LIBRARY_API int library_sms(get_attribute_function *get_attribute, CUdevice device);
-LIBRARY_API int library_clusters(max_clusters_function *max_clusters, CUfunction function);
+LIBRARY_API int library_clusters(max_clusters_function *max_clusters, CUfunction function,
+				 const CUlaunchConfig *config);
 
 #endif

@@ -41,16 +41,8 @@ static void print_occupancy(CUfunction function, const char *name, const char *c
 	printf("},\"min_grid\":%d,\"block_size\":%d", min_grid, block_size);
 	printf(",\"max_clusters\":{");
 	for (unsigned int size = 1; size <= 8; size *= 2) {
-		CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
-					       .value.clusterDim = {size, 1, 1}};
-		CUlaunchConfig config = {.gridDimX = size,
-					 .gridDimY = 1,
-					 .gridDimZ = 1,
-					 .blockDimX = 1024,
-					 .blockDimY = 1,
-					 .blockDimZ = 1,
-					 .attrs = &attribute,
-					 .numAttrs = 1};
+		CUlaunchAttribute attribute;
+		CUlaunchConfig config = prog_one_cluster(&attribute, size);
 		int nr_clusters = -1;
 		if (cu.OccupancyMaxClusters(&nr_clusters, function, &config) != CUDA_SUCCESS)
 			nr_clusters = -1;

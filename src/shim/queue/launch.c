@@ -342,12 +342,13 @@ static uint32_t gang_tpcs(const struct launch *launch, const struct device *devi
 static CUresult launch_after_all_slow(const struct launch *launch, const struct target *stream,
 				      uint32_t min_tpcs)
 {
+	struct thread_state *t = thread_self();
 	struct share_request request = {.min_tpcs = min_tpcs == UINT32_MAX ? 0 : min_tpcs};
 
 	thread_count(STATS_launches_waited);
 	target_wait(stream);
-	request.predicted_ns = predict_of(thread_self(), launch->func, blocks_of(&launch->config),
-					  threads_of(&launch->config), thread_self()->launch_path);
+	request.predicted_ns = predict_of(t, launch->func, blocks_of(&launch->config),
+					  threads_of(&launch->config), t->launch_path);
 	wait_for_room(&request);
 	return launch_now(launch);
 }

@@ -32,8 +32,8 @@ struct split_edit {
 	uint8_t lets_next;     /* the part behind it may begin once its own last block has */
 	const struct tpcset *within; /* where it may run at most, or NULL */
 	uint64_t charge_ns;          /* predicted time of this part */
-	uint32_t
-		whole_64ths; /* an atom's: its kernel takes so many 64ths of its time; 0 = teaches nothing */
+	/* An atom's: its kernel takes so many 64ths of its time; 0 = teaches nothing. */
+	uint32_t whole_64ths;
 	struct prelude_slot slot; /* but for the entry */
 	enum edit_result result;  /* out */
 	struct tpcset tpcs;       /* out, once applied: where it runs */

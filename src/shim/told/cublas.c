@@ -31,13 +31,12 @@
 #include "shim/told/cublas.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/hash.h"
-#include "base/log.h"
-#include "sched/quota.h"
+#include "shim/told/read.h"
 
 #define NR_KNOWN  64u
 #define FILE_NAME "libcublas" /* libcublas.so.13, libcublasLt.so.13 */
@@ -45,23 +44,16 @@
 static struct {
 	struct told told;
 	int has_told;
-	_Atomic uint64_t
-		known[NR_KNOWN]; /* addresses, shifted by one, with 1 for those of cuBLAS */
+	/* addresses, shifted by one, with 1 for those of cuBLAS */
+	_Atomic uint64_t known[NR_KNOWN];
 } cublas;
 
 int cublas_read_told(const char *text)
 {
-	if (!text[0])
-		return 0;
-	if (told_parse(text, &cublas.told)) {
-		log_line(NULL, LOG_ERROR,
-			 "msg=\"bad number of SMs, cuBLAS is told what the program is\" "
-			 "LITHOS_TOLD_CUBLAS=\"%s\"",
-			 text);
-		return -EINVAL;
-	}
-	cublas.has_told = 1;
-	return 1;
+	int r = told_read("LITHOS_TOLD_CUBLAS", text, &cublas.told);
+
+	cublas.has_told = r > 0;
+	return r;
 }
 
 static int is_in_cublas(const void *address)

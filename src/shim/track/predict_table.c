@@ -38,8 +38,9 @@
 #include "base/hash.h"
 #include "sched/predict.h"
 #include "shim/thread.h"
+#include "shim/track/records.h"
 
-#define PLACES      8192u /* power of two; fits in a note (track/records.h) */
+#define PLACES      8192u /* power of two */
 #define TRIES       8u
 #define PATH_SHIFT  4       /* of 64 bits: a launch is forgotten after 16 */
 #define PATH_MIN_NS 100000u /* shorter ones are not worth a place each */
@@ -47,7 +48,7 @@
 #define ALL_PATHS   (PLACES / 4)
 #define UNSTEADY    64 /* 256ths */
 #define MOST_SPREAD 1024
-#define SLOT_BITS   0x3fffull /* a place + 1 */
+#define SLOT_MASK   ((uint64_t)NOTE_MOST_SLOT) /* a place + 1 */
 
 static struct {
 	_Atomic uint32_t generation;
@@ -56,12 +57,14 @@ static struct {
 	struct {
 		_Atomic uint64_t key;     /* 0 = free */
 		_Atomic uint64_t predict; /* struct predict */
-		_Atomic uint64_t
-			base; /* of a path: place + 1 of its shape, and the upper bits of its key; else 0 */
+		/* Of a path: place + 1 of its shape, and the upper bits of its key; else 0. */
+		_Atomic uint64_t base;
 		_Atomic uint32_t spread;   /* mean distance from the mean, in 256ths of it */
 		_Atomic uint32_t nr_paths; /* of a shape, that have got places */
 	} place[PLACES];
 } table;
+
+_Static_assert(PLACES <= NOTE_MOST_SLOT, "a place + 1 fits in a note, and in `base`");
 
 static uint64_t word_of(struct predict predict)
 {
@@ -146,11 +149,12 @@ uint32_t predict_slot(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads)
 static uint32_t base_of(uint32_t slot)
 {
 	uint64_t base = atomic_load_explicit(&table.place[slot].base, memory_order_relaxed);
-	uint32_t at = (uint32_t)(base & SLOT_BITS) - 1;
+	uint32_t at = (uint32_t)(base & SLOT_MASK) - 1;
 
 	if (!base || at >= PLACES)
 		return PREDICT_NO_SLOT;
-	return (atomic_load_explicit(&table.place[at].key, memory_order_relaxed) ^ base) >> 14
+	return (atomic_load_explicit(&table.place[at].key, memory_order_relaxed) ^ base) >>
+			       NOTE_SLOT_BITS
 		       ? PREDICT_NO_SLOT
 		       : at;
 }
@@ -176,16 +180,19 @@ uint64_t predict_in_slot(uint32_t slot, uint32_t nr_tpcs)
 	return slot == PREDICT_NO_SLOT ? 0 : time_in(slot, nr_tpcs);
 }
 
+/* `expected_ns`: 0 = it was not known. */
 static void spread_note(uint32_t slot, uint64_t expected_ns, uint64_t duration_ns)
 {
 	uint64_t off =
 		expected_ns > duration_ns ? expected_ns - duration_ns : duration_ns - expected_ns;
-	int32_t of_mean = off < expected_ns * (MOST_SPREAD / 256)
-				  ? (int32_t)(off * 256 / expected_ns)
-				  : MOST_SPREAD;
+	int32_t of_mean = MOST_SPREAD;
 	int32_t spread =
 		(int32_t)atomic_load_explicit(&table.place[slot].spread, memory_order_relaxed);
 
+	if (!expected_ns)
+		return;
+	if (off < expected_ns * (MOST_SPREAD / 256))
+		of_mean = (int32_t)(off * 256 / expected_ns);
 	atomic_store_explicit(&table.place[slot].spread,
 			      (uint32_t)(spread + (of_mean - spread) / 8), memory_order_relaxed);
 }
@@ -194,14 +201,13 @@ static void seen_in(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs, int w
 {
 	uint64_t word = atomic_load_explicit(&table.place[slot].predict, memory_order_acquire);
 	struct predict predict = predict_of_word(word);
-	uint64_t expected_ns = predict_ns(&predict, nr_tpcs);
 
-	if (expected_ns && !was_disturbed)
-		spread_note(slot, expected_ns, duration_ns);
-	if (was_disturbed)
+	if (was_disturbed) {
 		predict_add_most(&predict, duration_ns, nr_tpcs);
-	else
+	} else {
+		spread_note(slot, predict_ns(&predict, nr_tpcs), duration_ns);
 		predict_add(&predict, duration_ns, nr_tpcs);
+	}
 	/* Fails when the place was taken over meanwhile: the time is of no use then. */
 	(void)atomic_compare_exchange_strong_explicit(&table.place[slot].predict, &word,
 						      word_of(predict), memory_order_release,
@@ -251,7 +257,7 @@ static __attribute__((noinline)) uint32_t path_add_slow(uint32_t slot, uint64_t 
 	if (at != slot)
 		(void)atomic_fetch_add_explicit(&table.place[slot].nr_paths, 1,
 						memory_order_relaxed);
-	atomic_store_explicit(&table.place[at].base, (shape_key & ~SLOT_BITS) | (slot + 1),
+	atomic_store_explicit(&table.place[at].base, (shape_key & ~SLOT_MASK) | (slot + 1),
 			      memory_order_relaxed);
 	return at;
 }

@@ -36,29 +36,34 @@ struct record {
 
 _Static_assert(sizeof(struct record) == 16, "the hardware writes four words");
 
+#define NOTE_SLOT_BITS  14
+#define NOTE_MOST_SLOT  ((1u << NOTE_SLOT_BITS) - 1)
+#define NOTE_64THS_BITS 17
+#define NOTE_MOST_64THS ((1u << NOTE_64THS_BITS) - 1)
+
 struct launch_note {
 	uint64_t submitted_ns; /* CLOCK_MONOTONIC */
 	uint64_t stream_key;
-	uint32_t kernel;      /* row of the kernel table */
-	uint32_t is_part : 1; /* not the first launch of its kernel: its time counts, it does not */
-	uint32_t
-		whole_64ths : 17; /* the kernel takes so many 64ths of an atom's time; 0 = no atom */
+	uint32_t kernel; /* row of the kernel table */
+	/* Not the first launch of its kernel: its time counts, it does not. */
+	uint32_t is_part : 1;
+	/* The kernel takes so many 64ths of an atom's time; 0 = no atom. */
+	uint32_t whole_64ths : NOTE_64THS_BITS;
 	/* The rest only in a process that shares its GPU (shim/link/share.h); else 0. */
-	uint32_t slot : 14;  /* of the predictor, + 1; 0 = none */
-	uint32_t charged_ns; /* predicted, as charged to the bound */
-	uint8_t ticket;      /* of the charge; 0 = none */
-	uint8_t own_tpcs;    /* TPCs it was allowed */
+	uint32_t slot : NOTE_SLOT_BITS; /* of the predictor, + 1; 0 = none */
+	uint32_t charged_ns;            /* predicted, as charged to the bound */
+	uint8_t ticket;                 /* of the charge; 0 = none */
+	uint8_t own_tpcs;               /* TPCs it was allowed */
 	uint8_t borrowed_tpcs;
 	uint8_t run; /* of a split launch (shim/split/arena.h), + 1; 0 = none */
 };
 
 _Static_assert(sizeof(struct launch_note) == 32, "half a cache line");
-#define NOTE_MOST_64THS ((1u << 17) - 1)
 
 /* A place of the predictor's table, or PREDICT_NO_SLOT. */
 static inline void note_set_slot(struct launch_note *note, uint32_t slot)
 {
-	note->slot = (slot + 1) & ((1u << 14) - 1);
+	note->slot = (slot + 1) & NOTE_MOST_SLOT;
 }
 
 /* What the kernel takes of which a launch took so long: atoms are alike. */

@@ -111,6 +111,20 @@ void prog_close(struct prog *prog)
 	MUST(cu.DevicePrimaryCtxRelease(prog->device));
 }
 
+CUlaunchConfig prog_one_cluster(CUlaunchAttribute *attribute, unsigned int nr_blocks)
+{
+	*attribute = (CUlaunchAttribute){.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+					 .value.clusterDim = {nr_blocks, 1, 1}};
+	return (CUlaunchConfig){.gridDimX = nr_blocks,
+				.gridDimY = 1,
+				.gridDimZ = 1,
+				.blockDimX = 1024,
+				.blockDimY = 1,
+				.blockDimZ = 1,
+				.attrs = attribute,
+				.numAttrs = 1};
+}
+
 CUresult prog_run(const struct prog_launch *launch)
 {
 	return cu.LaunchKernel(launch->function, launch->grid[0], launch->grid[1], launch->grid[2],

@@ -36,7 +36,6 @@ enum {
 	KEY_PROFILE,
 	KEY_SIM,
 	KEY_TOLD_SMS,
-	KEY_TOLD_CUBLAS,
 	KEY_SLO,
 	KEY_SLIP,
 	KEY_MEMORY
@@ -47,7 +46,6 @@ struct run_args {
 	const char *quota;
 	const char *priority;
 	const char *told_sms;
-	const char *told_cublas;
 	const char *stats_file;
 	enum format stats_format;
 	int has_stats;
@@ -66,10 +64,6 @@ static const struct argp_option argp_options[] = {
 	{"priority", 'p', "0-1000", 0, "Who goes first among those who borrow; higher wins", 0},
 	{"told-sms", KEY_TOLD_SMS, "SMS|PERCENT%", 0,
 	 "SMs that the program is told of, whatever it may use", 0},
-	{"told-cublas", KEY_TOLD_CUBLAS, "SMS|PERCENT%", 0,
-	 "SMs that cuBLAS alone is told of: with more than there are its kernels come in "
-	 "shorter blocks",
-	 0},
 	{"stats", KEY_STATS, "table|json", OPTION_ARG_OPTIONAL,
 	 "Print at exit, on stderr, what each kernel took", 0},
 	{"stats-file", KEY_STATS_FILE, "PATH", 0, "Print the statistics into a file instead", 0},
@@ -128,9 +122,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_TOLD_SMS:
 		args->told_sms = arg;
 		return 0;
-	case KEY_TOLD_CUBLAS:
-		args->told_cublas = arg;
-		return 0;
 	case KEY_STATS:
 		take_stats(args, arg, state);
 		return 0;
@@ -171,21 +162,11 @@ static const char *wrong_in_name(const char *name)
 	return NULL;
 }
 
-static int check_told(const char *option, const char *text)
-{
-	struct told told;
-
-	if (text == NULL || told_parse(text, &told) == 0)
-		return 0;
-	cli_error("%s '%s' is neither a number of SMs (132) nor a share (1%% to 1600%%)", option,
-		  text);
-	return -EINVAL;
-}
-
 /* What cannot be seen from one option alone. */
 static int check_args(const struct run_args *args)
 {
 	struct quota quota;
+	struct told told;
 
 	if (args->quota != NULL && quota_parse(args->quota, &quota) < 0) {
 		cli_error(
@@ -193,17 +174,19 @@ static int check_args(const struct run_args *args)
 			args->quota);
 		return -EINVAL;
 	}
-	if (check_told("--told-sms", args->told_sms) < 0 ||
-	    check_told("--told-cublas", args->told_cublas) < 0)
+	if (args->told_sms != NULL && told_parse(args->told_sms, &told) < 0) {
+		cli_error("--told-sms '%s' is neither a number of SMs (132) nor a share (1%% to "
+			  "1600%%)",
+			  args->told_sms);
 		return -EINVAL;
+	}
 	if (args->tenant != NULL && args->tenant[0] == '\0') {
 		cli_error("--tenant wants a name");
 		return -EINVAL;
 	}
-	if (args->has_profile && (args->quota != NULL || args->told_sms != NULL ||
-				  args->told_cublas != NULL || args->has_stats)) {
-		cli_error("--profile leaves the launch hook out, so --quota, --told-sms, "
-			  "--told-cublas and "
+	if (args->has_profile &&
+	    (args->quota != NULL || args->told_sms != NULL || args->has_stats)) {
+		cli_error("--profile leaves the launch hook out, so --quota, --told-sms and "
 			  "--stats cannot work with it");
 		return -EINVAL;
 	}
@@ -239,8 +222,6 @@ static int set_wishes(const struct run_args *args, const char *run_dir)
 		r = environment_set("priority", args->priority);
 	if (r == 0)
 		r = environment_set("told_sms", args->told_sms);
-	if (r == 0)
-		r = environment_set("told_cublas", args->told_cublas);
 	if (r == 0)
 		r = environment_set("profile", args->has_profile ? "1" : NULL);
 	if (r == 0)

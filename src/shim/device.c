@@ -32,7 +32,6 @@
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/tenant.h"
-#include "shim/told/read.h"
 
 #define MAX_DEVICES   32u
 #define MIN_TOLD_TPCS 8u /* fewer unowned TPCs than that: best effort is told of all */
@@ -67,10 +66,17 @@ int device_read_quota(const char *text)
 
 int device_read_told(const char *text)
 {
-	int r = told_read("LITHOS_TOLD_SMS", text, &devices.told);
-
-	devices.has_told = r > 0;
-	return r;
+	if (!text[0])
+		return 0;
+	if (told_parse(text, &devices.told)) {
+		log_line(NULL, LOG_ERROR,
+			 "msg=\"bad number of SMs, the program is told of those that it may use\" "
+			 "LITHOS_TOLD_SMS=\"%s\"",
+			 text);
+		return -EINVAL;
+	}
+	devices.has_told = 1;
+	return 1;
 }
 
 static int device_key(CUdevice handle, struct topo_cache_key *ret_key)

@@ -37,7 +37,6 @@
 #include "shim/split/code.h"
 #include "shim/split/epoch.h"
 #include "shim/split/plan.h"
-#include "shim/told/cublas.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
 #include "shim/track/tracker.h"
@@ -76,7 +75,6 @@ int tenant_init(void)
 	tenant.wants_records = tenant.options.stats != 0 || plan_is_forced();
 	tenant.wants_masks = device_read_quota(tenant.options.tpc_quota) > 0;
 	tenant.wants_masks |= device_read_told(tenant.options.told_sms) > 0;
-	tenant.wants_masks |= cublas_read_told(tenant.options.told_cublas) > 0;
 	tenant.wants_share = link_is_wanted();
 	tenant.wants_masks |= tenant.wants_share;
 	if (!tenant.wants_masks && !tenant.wants_records)
@@ -431,19 +429,14 @@ struct context *tenant_context_of(struct thread_state *t, CUcontext handle)
 	return context_of_slow(t, handle, generation);
 }
 
-struct device *tenant_current_device(void)
+struct device *tenant_current_masked_device(void)
 {
+	struct device *device;
 	CUdevice handle;
 
 	if (!tenant.wants_masks || tenant.ops.ctx_device(&handle))
 		return NULL;
-	return device_ready(handle);
-}
-
-struct device *tenant_current_masked_device(void)
-{
-	struct device *device = tenant_current_device();
-
+	device = device_ready(handle);
 	if (!device || (!device->is_masked && device->nr_told_sms == device_nr_sms(device)))
 		return NULL;
 	return device;

@@ -4,8 +4,8 @@
 # Everything that needs a real GPU. Sections: doctor programs models cost profiler (all when none is named),
 # and, only when named, sharing (several programs through lithosd), split (kernels in atoms and claimed),
 # drains (how long a launch that is told to go takes to leave), split-cost (what splitting costs models that
-# are alone), graph-gaps (what MPS and an owner's epoch add to the kernels of a graph), bench (ways of sharing,
-# side by side) and told (what products take when cuBLAS is told of more SMs).
+# are alone), graph-gaps (what MPS and an owner's epoch add to the kernels of a graph) and bench (ways of sharing,
+# side by side).
 #
 #   tests/device/run.sh [SECTION...]
 #
@@ -15,7 +15,7 @@
 #
 # Settings: MODEL_CONFIGS ("native 66 33 16 4 native2"), MODEL_LIMIT (seconds a process, 58), MODEL_NAMES,
 # QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, SHARING_OPTIONS, DRAINS_OPTIONS, SPLIT_COST_OPTIONS,
-# GRAPH_GAPS_OPTIONS, BENCH_OPTIONS, TOLD_OPTIONS, PYTHON (python3).
+# GRAPH_GAPS_OPTIONS, BENCH_OPTIONS, PYTHON (python3).
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -137,12 +137,6 @@ graph_gaps() {
 	timeout -k 30 240 "$python" "$here/graph_gaps.py" --out "$out/graph_gaps.json" ${GRAPH_GAPS_OPTIONS:-}
 }
 
-# Without a daemon, alone on the GPU.
-told() {
-	# shellcheck disable=SC2086 # options are words
-	timeout -k 5 240 "$python" "$here/told.py" --out "$out/told.json" ${TOLD_OPTIONS:-}
-}
-
 # Three repetitions of all systems take longer than one command may: see docs/bench.md.
 bench() {
 	# shellcheck disable=SC2086 # options are words
@@ -153,10 +147,10 @@ bench() {
 [ $# -gt 0 ] || set -- doctor programs models cost profiler
 for name in "$@"; do
 	case $name in
-	doctor | programs | models | cost | profiler | sharing | split | drains | split-cost | graph-gaps | bench | told) ;;
+	doctor | programs | models | cost | profiler | sharing | split | drains | split-cost | graph-gaps | bench) ;;
 	*)
 		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [split] [drains] [split-cost]" \
-			"[graph-gaps] [bench] [told]" >&2
+			"[graph-gaps] [bench]" >&2
 		exit 2
 		;;
 	esac

@@ -85,7 +85,8 @@ static void test_scenarios_have_systems(void **state)
 {
 	(void)state;
 	expect_default(BENCH_HYBRID, "alone,timeslice,mps,mps-priority,partition,lithos");
-	expect_default(BENCH_LONG, "alone,timeslice,mps,lithos-whole,lithos-atoms,lithos-claims");
+	expect_default(BENCH_LONG,
+		       "alone,timeslice,mps,lithos,lithos-whole,lithos-atoms,lithos-claims");
 	assert_null(system_find("lithos-", 7));
 	assert_null(system_find("", 0));
 }
@@ -125,8 +126,6 @@ static void test_told_is_of_the_background(void **state)
 	line = command_of(&bench, "lithos-told", BENCH_BACKGROUND, &command);
 	assert_non_null(strstr(line, "--told-sms 700% -- "));
 	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
-	line = command_of(&bench, "lithos-told-cublas", BENCH_BACKGROUND, &command);
-	assert_non_null(strstr(line, "--told-cublas 700% -- "));
 	line = command_of(&bench, "lithos-told", BENCH_FOREGROUND, &command);
 	assert_null(strstr(line, "--told"));
 	line = command_of(&bench, "lithos-auto", BENCH_BACKGROUND, &command);
@@ -142,11 +141,11 @@ static void test_split_of_one_program(void **state)
 	(void)command_of(&bench, "lithos-auto-fg", BENCH_FOREGROUND, &command);
 	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
 	(void)command_of(&bench, "lithos-auto-fg", BENCH_BACKGROUND, &command);
-	assert_null(value_of(&command, "LITHOS_SPLIT"));
+	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "whole");
 	(void)command_of(&bench, "lithos-auto-bg", BENCH_BACKGROUND, &command);
 	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
 	(void)command_of(&bench, "lithos-auto-bg", BENCH_FOREGROUND, &command);
-	assert_null(value_of(&command, "LITHOS_SPLIT"));
+	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "whole");
 }
 
 static void test_quotas(void **state)
@@ -169,8 +168,9 @@ static void test_quotas(void **state)
 		line = command_of(&bench, bench_systems[i].name, BENCH_BACKGROUND, &command);
 		assert_null(strstr(line, "--quota"));
 		assert_null(strstr(line, "--priority"));
-		assert_non_null(strstr(line, bench_systems[i].told ? " --tenant background --told-"
-								   : " --tenant background -- "));
+		assert_non_null(strstr(line, bench_systems[i].told_sms
+						     ? " --tenant background --told-"
+						     : " --tenant background -- "));
 	}
 	line = command_of(&bench, "mps", BENCH_BACKGROUND, &command);
 	assert_memory_equal(line, "python3 -B /p/background.py --dir /f/0.x", 40);

@@ -19,7 +19,6 @@
 #include "shim/device.h"
 #include "shim/slots.h"
 #include "shim/tenant.h"
-#include "shim/told/cublas.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
 
@@ -103,26 +102,9 @@ void tenant_primary_resetting(CUdevice device)
 	test.device = device;
 }
 
-struct device *tenant_current_device(void)
-{
-	return NULL;
-}
-
 struct device *tenant_current_masked_device(void)
 {
 	return test.masked;
-}
-
-int cublas_has(const void *address)
-{
-	(void)address;
-	return 0;
-}
-
-uint32_t cublas_told_sms(uint32_t nr_sms, uint32_t told)
-{
-	(void)nr_sms;
-	return told;
 }
 
 uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)

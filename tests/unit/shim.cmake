@@ -67,7 +67,7 @@ foreach(name hook_contexts hook_launches)
 	lithos_unit_test(${name} lithos_hw lithos_base)
 	target_sources(unit_${name} PRIVATE
 		${shim_src}/hook_context.c
-		${shim_src}/told/hook_device.c
+		${shim_src}/hook_device.c
 		${shim_src}/hook_graph.c
 		${shim_src}/hook_launch.c
 		split_fakes.c

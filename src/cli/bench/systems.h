@@ -15,8 +15,8 @@
 struct bench_system {
 	const char *name;
 	const char *split;    /* LITHOS_SPLIT of both programs, or of the one; NULL: the default */
-	const char *split_of; /* that one: the other has the default; NULL: both */
-	const char *told;     /* option that tells the background of more SMs; NULL: none */
+	const char *split_of; /* that one: the other launches whole; NULL: both */
+	const char *told_sms; /* SMs that the background is told of; NULL: those that it may use */
 	int is_alone;         /* foreground and background one after the other, natively */
 	int has_mps;          /* bench starts it */
 	int has_daemon;       /* bench starts a private lithosd, which starts MPS */

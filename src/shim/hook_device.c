@@ -7,10 +7,9 @@
  * that has the count in it, is that of the quota. Answers per SM are the driver's. The user may have the
  * program told of another count (LITHOS_TOLD_SMS): of the whole GPU's, and a library chooses the kernels that it
  * chooses without a quota; of more, and a grid of one block an SM comes in waves, each of which gives the GPU back
- * to an owner. A cooperative launch that would not fit is refused either way. cuBLAS may be told of another count
- * than the program (cublas.h); what the count is in must agree with it, as cuBLAS makes its grids of both.
+ * to an owner. A cooperative launch that would not fit is refused either way.
  *
- * Tested by tests/programs/attrs.c, asks.c, coop.c and clusters.c.
+ * Tested by tests/programs/attrs.c, coop.c and clusters.c.
  */
 #include <stddef.h>
 
@@ -18,34 +17,13 @@
 #include "shim/device.h"
 #include "shim/slots.h"
 #include "shim/tenant.h"
-#include "shim/told/cublas.h"
-
-static uint32_t sms_for(const void *caller, CUdevice device, uint32_t nr_sms)
-{
-	uint32_t told = device_told_sms(device, nr_sms);
-
-	return cublas_has(caller) ? cublas_told_sms(nr_sms, told) : told;
-}
-
-/* The device whose answers to this caller are not the driver's, and the SMs that it is told of; NULL: there is none. */
-static const struct device *device_for(const void *caller, uint32_t *ret_told)
-{
-	int is_cublas = cublas_has(caller);
-	const struct device *device =
-		is_cublas ? tenant_current_device() : tenant_current_masked_device();
-
-	*ret_told = device ? device->nr_told_sms : 0;
-	if (is_cublas && device)
-		*ret_told = cublas_told_sms(device_nr_sms(device), *ret_told);
-	return device;
-}
 
 CUresult hook_cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device)
 {
 	CUresult result = real_cuDeviceGetAttribute(value, attribute, device);
 
 	if (attribute == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT && result == CUDA_SUCCESS)
-		*value = (int)sms_for(__builtin_return_address(0), device, (uint32_t)*value);
+		*value = (int)device_told_sms(device, (uint32_t)*value);
 	return result;
 }
 
@@ -62,16 +40,15 @@ static uint32_t cluster_blocks(const CUlaunchConfig *config)
 
 /* A cluster that fits no GPC of the quota is given a wider set when launched, one cluster at a
  * time. */
-static int scale_clusters(const struct device *device, uint32_t told, int nr_clusters,
-			  uint32_t blocks)
+static int scale_clusters(const struct device *device, int nr_clusters, uint32_t blocks)
 {
 	uint32_t all, ours;
 	uint64_t scaled;
 
-	if (told != device->nr_allowed * device->topo.sms_per_tpc) {
+	if (device->nr_told_sms != device->nr_allowed * device->topo.sms_per_tpc) {
 		/* Told of other SMs than it may use: as many clusters as these would hold. */
 		all = device_nr_sms(device);
-		ours = told;
+		ours = device->nr_told_sms;
 	} else {
 		all = topology_nr_clusters(&device->topo, &device->topo.present, blocks);
 		ours = topology_nr_clusters(&device->topo, &device->allowed, blocks);
@@ -84,11 +61,10 @@ CUresult hook_cuOccupancyMaxActiveClusters(int *nr_clusters, CUfunction func,
 					   const CUlaunchConfig *config)
 {
 	CUresult result = real_cuOccupancyMaxActiveClusters(nr_clusters, func, config);
-	uint32_t told;
-	const struct device *device = device_for(__builtin_return_address(0), &told);
+	const struct device *device = tenant_current_masked_device();
 
 	if (result == CUDA_SUCCESS && device && *nr_clusters > 0)
-		*nr_clusters = scale_clusters(device, told, *nr_clusters, cluster_blocks(config));
+		*nr_clusters = scale_clusters(device, *nr_clusters, cluster_blocks(config));
 	return result;
 }
 
@@ -107,13 +83,12 @@ CUresult hook_cuOccupancyMaxPotentialClusterSize(int *size, CUfunction func,
 }
 
 /* The smallest grid that fills the GPU is so many blocks an SM, times the SMs. */
-static CUresult scale_grid(CUresult result, const void *caller, int *min_grid)
+static CUresult scale_grid(CUresult result, int *min_grid)
 {
-	uint32_t told;
-	const struct device *device = device_for(caller, &told);
+	const struct device *device = tenant_current_masked_device();
 
 	if (result == CUDA_SUCCESS && device && min_grid)
-		*min_grid = (int)((int64_t)*min_grid * told / device_nr_sms(device));
+		*min_grid = (int)((int64_t)*min_grid * device->nr_told_sms / device_nr_sms(device));
 	return result;
 }
 
@@ -124,7 +99,7 @@ CUresult hook_cuOccupancyMaxPotentialBlockSize(int *min_grid, int *block_size, C
 	return scale_grid(real_cuOccupancyMaxPotentialBlockSize(min_grid, block_size, func,
 								shared_of_block, shared_bytes,
 								block_size_limit),
-			  __builtin_return_address(0), min_grid);
+			  min_grid);
 }
 
 CUresult hook_cuOccupancyMaxPotentialBlockSizeWithFlags(int *min_grid, int *block_size,
@@ -136,5 +111,5 @@ CUresult hook_cuOccupancyMaxPotentialBlockSizeWithFlags(int *min_grid, int *bloc
 	return scale_grid(real_cuOccupancyMaxPotentialBlockSizeWithFlags(
 				  min_grid, block_size, func, shared_of_block, shared_bytes,
 				  block_size_limit, flags),
-			  __builtin_return_address(0), min_grid);
+			  min_grid);
 }

@@ -29,7 +29,7 @@ static void test_defaults(void **state)
 	assert_string_equal(options.log, "warn");
 	assert_string_equal(options.sim_gpu, "h100");
 	assert_string_equal(options.tpc_quota, "");
-	assert_string_equal(options.split, "whole");
+	assert_string_equal(options.split, "auto");
 	assert_int_equal(options.disable, 0);
 	assert_int_equal(options.priority, 0);
 }

@@ -57,7 +57,7 @@ instructions() {
 	awk -v file="/lib/$1/libcuda.so.1" '
 		/^c?ob=/ {
 			id = $1; sub(/^c?ob=/, "", id)
-			if (NF > 1) is_ours[id] = index($2, file) > 0
+			if (NF > 1) is_ours[id] = index($0, file) > 0
 			if (/^o/) here = id
 		}
 		/^calls=/ { getline; next } # what the callee took

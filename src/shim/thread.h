@@ -61,6 +61,12 @@ struct thread_state {
 		uint64_t predicted_ns;
 	} asked;
 
+	/*
+	 * An owner's launch that share_ask() lets have what is lent beside its own TPCs. Taken by that
+	 * launch's descriptor; whatever was not asked about runs on the owner's own.
+	 */
+	uint32_t may_borrow;
+
 	/* Hashes of the launches that the program made in this thread: all, and those before the latest. */
 	uint64_t path, launch_path;
 

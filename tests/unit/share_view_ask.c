@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whether a launch may go, at invented times: each row of the table in link/share.c, the limits after
- * which held ones go, what is charged, and where a launch goes for which there is no TPC.
+ * which held ones go, what is charged, where a launch goes for which there is no TPC; and that an owner
+ * is never held, and borrows only what costs nobody anything.
  */
 #include "base/clock.h"
 #include "link_world.h"
@@ -30,6 +31,40 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret_time)
 static void later(uint64_t ns)
 {
 	__atomic_add_fetch(&now_ns, ns, __ATOMIC_RELAXED);
+}
+
+/* Borrows 8-23, owns nothing. */
+static int best_effort(void **state)
+{
+	(void)world_setup(state);
+	thread_self()->may_borrow = 0;
+	grant_is((struct tpcset){{0}}, bits(8, 23));
+	return 0;
+}
+
+/* Owns 0-3 and borrows 8-23. */
+static int owner(void **state)
+{
+	(void)world_setup(state);
+	thread_self()->may_borrow = 0;
+	return 0;
+}
+
+/* The mask of the launch that was asked about last. */
+static struct tpcset mask_now(void)
+{
+	uint32_t is_borrowed;
+	struct tpcset set;
+
+	share_mask(&world.device, &set, &is_borrowed);
+	return set;
+}
+
+static void assert_mask(struct tpcset expected)
+{
+	struct tpcset set = mask_now();
+
+	assert_memory_equal(&set, &expected, sizeof(set));
 }
 
 static enum share_verdict ask(uint64_t predicted_ns)
@@ -68,9 +103,6 @@ static void test_bound(void **state)
 	hold_end(second.charged_ns, second.ticket, clock_now_ns());
 	assert_int_equal(hold_outstanding_ns(), 0);
 	assert_int_equal(ask(0), SHARE_GO);
-	/* Own TPCs alone are never charged. */
-	assert_int_equal(charge(bits(0, 3), 1 * MS).ticket, 0);
-	assert_int_equal(hold_outstanding_ns(), 0);
 }
 
 /* On TPCs of nobody there is nobody to hold back for; with one owner's among them there is. */
@@ -100,7 +132,7 @@ static void test_no_owner(void **state)
 	hold_end(second.charged_ns, second.ticket, clock_now_ns());
 }
 
-static void test_own_only(void **state)
+static void test_no_tpcs(void **state)
 {
 	struct launch_note note = charge(bits(8, 9), 5 * MS);
 
@@ -109,8 +141,6 @@ static void test_own_only(void **state)
 	assert_true(share_may_hold());
 	owner_works(0, 1);
 	owner_works(1, 1);
-	assert_int_equal(ask(1), SHARE_GO);
-	grant_is((struct tpcset){{0}}, bits(8, 23));
 	assert_int_equal(ask(1), SHARE_HOLD_TPCS);
 	owner_works(1, 0);
 	assert_int_equal(ask(1), SHARE_HOLD_BOUND);
@@ -125,13 +155,57 @@ static void test_own_only(void **state)
 	assert_int_equal(ask(1), SHARE_GO);
 }
 
+/*
+ * Whatever an owner has outstanding on lent TPCs, and whoever works, its launches go; on lent TPCs only
+ * when they are known to fit into the bound or leave when they are told.
+ */
+static void test_owner_never_held(void **state)
+{
+	struct tpcset own = bits(0, 3), all = tpcset_or(own, bits(8, 23)), lent = bits(8, 12);
+	struct share_request long_graph = {.predicted_ns = 50 * MS, .fixed = &lent},
+			     gang = {.predicted_ns = 1, .min_tpcs = 4};
+	struct launch_note note;
+
+	(void)state;
+	assert_int_equal(ask(400 * US), SHARE_GO);
+	assert_mask(all);
+	assert_mask(own); /* nobody asked about this one */
+	assert_int_equal(ask(0), SHARE_GO);
+	assert_mask(own);
+	assert_int_equal(ask(2 * MS), SHARE_GO);
+	assert_mask(own);
+	note = charge(all, 700 * US);
+	assert_int_equal(ask(200 * US), SHARE_GO);
+	assert_mask(all);
+	assert_int_equal(ask(400 * US), SHARE_GO);
+	assert_mask(own);
+	assert_int_equal(share_ask(&world.device, &(struct share_request){.predicted_ns = 400 * US,
+									  .is_revocable = 1}),
+			 SHARE_GO);
+	assert_mask(all);
+	owner_works(0, 1);
+	owner_works(1, 1);
+	assert_int_equal(share_ask(&world.device, &long_graph), SHARE_GO);
+	assert_mask(own);
+	assert_int_equal(share_ask(&world.device, &gang), SHARE_GO);
+	assert_mask(own);
+	assert_int_equal(ask(1), SHARE_GO);
+	assert_mask(own);
+	owner_works(0, 0);
+	assert_int_equal(ask(1), SHARE_GO);
+	assert_mask(tpcset_or(own, bits(8, 15)));
+	/* Own TPCs alone are never charged. */
+	assert_int_equal(charge(own, 1 * MS).ticket, 0);
+	hold_end(note.charged_ns, note.ticket, clock_now_ns());
+}
+
 static void test_gang(void **state)
 {
-	struct share_request gang = {.predicted_ns = 1, .min_tpcs = 20};
+	struct share_request gang = {.predicted_ns = 1, .min_tpcs = 16};
 
 	(void)state;
 	assert_int_equal(share_ask(&world.device, &gang), SHARE_GO);
-	gang.min_tpcs = 21;
+	gang.min_tpcs = 17;
 	assert_int_equal(share_ask(&world.device, &gang), SHARE_HOLD_TPCS);
 	gang.held_since_ns = now_ns;
 	later(19 * MS);
@@ -142,7 +216,7 @@ static void test_gang(void **state)
 
 static void test_graph(void **state)
 {
-	struct tpcset own = bits(1, 2), lent = tpcset_or(bits(2, 3), bits(8, 12));
+	struct tpcset lent = bits(8, 12);
 	struct share_request graph = {.predicted_ns = 10 * US, .fixed = &lent};
 
 	(void)state;
@@ -154,12 +228,9 @@ static void test_graph(void **state)
 	assert_int_equal(share_ask(&world.device, &graph), SHARE_HOLD_TPCS);
 	later(1 * MS);
 	assert_int_equal(share_ask(&world.device, &graph), SHARE_GO);
-	graph = (struct share_request){.predicted_ns = 10 * US, .fixed = &own};
-	assert_int_equal(share_ask(&world.device, &graph), SHARE_GO);
 	owner_works(0, 0);
 	struct launch_note note = charge(lent, 1 * MS);
-	assert_int_equal(share_ask(&world.device, &graph), SHARE_GO);
-	graph.fixed = &lent;
+	graph.held_since_ns = 0;
 	assert_int_equal(share_ask(&world.device, &graph), SHARE_HOLD_BOUND);
 	hold_end(note.charged_ns, note.ticket, clock_now_ns());
 }
@@ -196,6 +267,7 @@ static void test_mask(void **state)
 	uint64_t before = thread_total(STATS_share_no_tpcs);
 
 	(void)state;
+	assert_int_equal(ask(1), SHARE_GO);
 	share_mask(&world.device, &set, &is_borrowed);
 	assert_memory_equal(&set, &expected, sizeof(set));
 	assert_int_equal(is_borrowed, 1);
@@ -304,16 +376,17 @@ static void test_hold_moves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_bound, world_setup),
-		cmocka_unit_test_setup(test_no_owner, world_setup),
-		cmocka_unit_test_setup(test_own_only, world_setup),
-		cmocka_unit_test_setup(test_gang, world_setup),
-		cmocka_unit_test_setup(test_graph, world_setup),
-		cmocka_unit_test_setup(test_stuck, world_setup),
-		cmocka_unit_test_setup(test_mask, world_setup),
-		cmocka_unit_test_setup(test_timers, world_setup),
-		cmocka_unit_test_setup(test_wait, world_setup),
-		cmocka_unit_test_setup(test_hold_moves, world_setup),
+		cmocka_unit_test_setup(test_bound, best_effort),
+		cmocka_unit_test_setup(test_no_owner, best_effort),
+		cmocka_unit_test_setup(test_no_tpcs, best_effort),
+		cmocka_unit_test_setup(test_owner_never_held, owner),
+		cmocka_unit_test_setup(test_gang, best_effort),
+		cmocka_unit_test_setup(test_graph, best_effort),
+		cmocka_unit_test_setup(test_stuck, best_effort),
+		cmocka_unit_test_setup(test_mask, owner),
+		cmocka_unit_test_setup(test_timers, best_effort),
+		cmocka_unit_test_setup(test_wait, best_effort),
+		cmocka_unit_test_setup(test_hold_moves, best_effort),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,9 @@
  * the next: too short for a graph with one long kernel, never too long.
  *
  * A graph is charged to the bound as one launch, with the time that its last launches took; the mask
- * is that of its nodes, whatever may be lent at the moment.
+ * is that of its nodes, whatever may be lent at the moment. Masks stay as they are for life, so an
+ * owner's graph has the owner's own TPCs and no others: with a neighbour's it could only wait for
+ * them, or take them from the neighbour.
  *
  * Tested by tests/integration/link_shim.c.
  */
@@ -71,13 +73,14 @@ void share_graph_launching(struct thread_state *t)
 
 static void note_fill(struct thread_state *t, struct exec *exec, struct launch_note *note)
 {
-	struct tpcset mask, own, reach = share_reach(t);
 	struct share_view scratch;
+	struct lend_view *lend = &view_of(t, &scratch)->lend;
+	struct tpcset mask, own;
 
 	*note = (struct launch_note){.submitted_ns = clock_now_ns(), .kernel = KERNEL_NONE};
 	if (!exec || !exec_mask(exec, &mask))
-		mask = reach;
-	own = tpcset_and(mask, view_of(t, &scratch)->lend.own);
+		mask = lend->is_owner ? lend->own : share_reach(t);
+	own = tpcset_and(mask, lend->own);
 	note->own_tpcs = (uint8_t)tpcset_count(&own);
 	note->borrowed_tpcs = (uint8_t)(tpcset_count(&mask) - note->own_tpcs);
 	if (exec)

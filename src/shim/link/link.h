@@ -71,6 +71,7 @@ struct share_view {
 	/* The mask of last time, and what it counts: the same one mostly comes again. */
 	struct tpcset mask;
 	uint32_t nr_own, nr_borrowed;
+	struct tpcset usable; /* own and lendable TPCs of last time */
 	struct lend_view lend;
 };
 

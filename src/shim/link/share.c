@@ -2,38 +2,45 @@
 /*
  * What a launch may use, and whether it may go now.
  *
- * Which TPCs: own and lendable ones (sched/lend.h). When that is nothing, the launch must still run
- * somewhere, since an empty mask hangs the GPU's queue: a launch that share_ask() held until its limit,
- * one of the driver's own, or one that nobody asked about. lend_fallback() says where; counted.
- *
- * Whether now:
+ * Best effort has no TPCs of its own: it runs on what is lent, and what it launches is held back so
+ * that an owner that comes back finds little of it:
  *
  *   case                                                     verdict
- *   only own TPCs can be had, or a graph has only own ones   go
- *   a graph was given a TPC that may not be used now         hold, up to 100 ms
- *   a gang needs more than own and lendable                  hold, up to 20 ms
  *   no TPC at all                                            hold
+ *   a graph was given a TPC that may not be used now         hold, up to 100 ms
+ *   a gang needs more than is lent                           hold, up to 20 ms
  *   it leaves the GPU again when an owner returns (split/)   go
  *   borrowed work remains, and with this is over the bound   hold
  *   else                                                     go
  *
+ * An owner is never held. Its own TPCs run its launch now, whatever it has borrowed; what is lent is
+ * added when that costs neither its neighbour nor itself: when the launch leaves the GPU as soon as
+ * the neighbour returns, or is known to be short and fits into the bound. Everything else an owner
+ * launches (graphs, whose masks stay as they are for life; long or unknown kernels; grids that the
+ * driver makes by itself) runs on its own TPCs alone. Two owners work at the same hardware priority,
+ * so what one had on the other's TPCs would not give way by itself.
+ *
  * What remains is the predicted work outstanding less what the running launch has used of it
  * (hold.c), so that the next launch is queued before the running one ends and the GPU does not idle
  * between them. A launch that is longer than the bound, or unknown, goes when 60 us remain: that is
- * the way from here to the GPU, woken thread and driver call included (35 us measured). Held launches may be what an
- * outstanding kernel waits for (another stream's flag): when nothing has completed for 20 ms, or for
- * the predicted time of what is outstanding if that is longer, one goes, and the time starts again.
+ * the way from here to the GPU, woken thread and driver call included (35 us measured). Held launches
+ * may be what an outstanding kernel waits for (another stream's flag): when nothing has completed for
+ * 20 ms, or for the predicted time of what is outstanding if that is longer, one goes, and the time
+ * starts again.
  *
  * Example: bound 200 us, a launch of 150 us begun. One of 40 us goes; one of 80 us is held for 30 us,
  * one of 1.4 ms, and an unknown one, which counts as 200 us, for 90 us. An owner that comes back then
- * waits for 200, or for 1,460 us; not for one of 1.4 ms that leaves again (split/).
+ * waits for 200, or for 1,460 us; not for one of 1.4 ms that leaves again (split/). Had an owner launched
+ * them, all would have gone at once: that of 40 us also on lent TPCs, the others on its own.
  *
- * Where no owner could come back, because none is on the board for the TPCs of the borrow set, the bound is half a
- * period of sharing: others who borrow wait for no more than that, and the GPU need not idle while
- * predictions are wrong. A training of many short kernels took 8 to 12 % longer under the owner's bound.
+ * Where no owner could come back, because none is on the board for the TPCs of the borrow set, the
+ * bound is half a period of sharing: others who borrow wait for no more than that, and the GPU need
+ * not idle while predictions are wrong. A training of many short kernels took 8 to 12 % longer under
+ * the owner's bound.
  *
- * What it does badly: an owner that borrows is held by the bound like any borrower, although its own
- * TPCs would run the launch; it would run there behind its own earlier work.
+ * When own and lendable TPCs are none, a launch must still run somewhere, since an empty mask hangs
+ * the GPU's queue: a launch that was held until its limit, one of the driver's own, or one that nobody
+ * asked about. lend_fallback() says where; counted.
  *
  * Tested by tests/unit/share_view_ask.c and tests/integration/link_shim.c.
  */
@@ -78,19 +85,30 @@ static __attribute__((noinline)) void grid_count(struct share_view *view,
 	view->mask = *allowed;
 	view->nr_own = tpcset_count(&own);
 	view->nr_borrowed = tpcset_count(allowed) - view->nr_own;
-	predict_set_width(view->nr_own + view->nr_borrowed);
+}
+
+/* Times are predicted for what a launch could have, not for what the last one had. */
+static __attribute__((noinline)) void width_note(struct share_view *view,
+						 const struct tpcset *usable)
+{
+	view->usable = *usable;
+	predict_set_width(tpcset_count(usable));
 }
 
 void share_grid_now(struct thread_state *t, uint64_t now_ns, struct share_grid *ret_grid)
 {
 	struct share_view scratch;
 	struct share_view *view = view_of(t, &scratch);
-	struct tpcset allowed = tpcset_or(view->lend.own, view_lendable(view, now_ns));
+	struct tpcset usable = tpcset_or(view->lend.own, view_lendable(view, now_ns));
+	struct tpcset allowed = view->lend.is_owner && !t->may_borrow ? view->lend.own : usable;
 
+	t->may_borrow = 0;
 	if (link_unlikely(tpcset_is_empty(&allowed))) {
 		allowed = lend_fallback(&view->lend, &link_state.present);
 		thread_count_in(t, STATS_share_no_tpcs);
 	}
+	if (link_unlikely(!tpcset_equal(&usable, &view->usable)))
+		width_note(view, &usable);
 	if (link_unlikely(!tpcset_equal(&allowed, &view->mask)))
 		grid_count(view, &allowed);
 	ret_grid->allowed = allowed;
@@ -221,13 +239,12 @@ static enum share_verdict ask_bound(struct share_view *view, const struct share_
 	return remaining ? SHARE_GO : SHARE_HOLD_BOUND;
 }
 
-static enum share_verdict ask_fixed(struct share_view *view, const struct tpcset *usable,
+static enum share_verdict ask_fixed(struct share_view *view, const struct tpcset *lendable,
 				    const struct share_request *request, uint64_t now_ns)
 {
-	struct tpcset wrong = tpcset_andnot(*request->fixed, *usable);
-	struct tpcset borrowed = tpcset_andnot(*request->fixed, view->lend.own);
+	struct tpcset wrong = tpcset_andnot(*request->fixed, *lendable);
 
-	if (tpcset_is_empty(&borrowed) || held_for(request, now_ns, GRAPH_HOLD_NS))
+	if (held_for(request, now_ns, GRAPH_HOLD_NS))
 		return SHARE_GO;
 	return tpcset_is_empty(&wrong) ? ask_bound(view, request, now_ns) : SHARE_HOLD_TPCS;
 }
@@ -235,16 +252,28 @@ static enum share_verdict ask_fixed(struct share_view *view, const struct tpcset
 static enum share_verdict ask_free(struct share_view *view, const struct tpcset *lendable,
 				   const struct share_request *request, uint64_t now_ns)
 {
-	struct tpcset usable = tpcset_or(view->lend.own, *lendable);
 	int is_gang = request->min_tpcs > 0;
 
 	if (is_gang && held_for(request, now_ns, GANG_HOLD_NS))
 		return SHARE_GO;
-	if (is_gang && tpcset_count(&usable) < request->min_tpcs)
+	if (tpcset_is_empty(lendable) || tpcset_count(lendable) < request->min_tpcs)
 		return SHARE_HOLD_TPCS;
-	if (tpcset_is_empty(&usable))
-		return SHARE_HOLD_TPCS;
-	return tpcset_is_empty(lendable) ? SHARE_GO : ask_bound(view, request, now_ns);
+	return ask_bound(view, request, now_ns);
+}
+
+/* 1 when the bound has room for the launch, whatever the time is. */
+static int is_within_bound(const struct share_view *view, uint64_t charge_ns)
+{
+	return hold_outstanding_ns() + charge_ns <= limit_of(view);
+}
+
+/* 1 when an owner's launch may have lent TPCs as well. */
+static uint32_t may_borrow(const struct share_view *view, const struct share_request *request)
+{
+	if (request->fixed || request->min_tpcs)
+		return 0;
+	return request->is_revocable ||
+	       (request->predicted_ns && is_within_bound(view, request->predicted_ns));
 }
 
 /*
@@ -254,27 +283,23 @@ static enum share_verdict ask_free(struct share_view *view, const struct tpcset 
 static int goes_at_any_time(const struct share_view *view, const struct share_request *request)
 {
 	struct tpcset lendable;
-	uint64_t outstanding;
 
 	if (request->fixed || request->min_tpcs || !view_lendable_lately(view, &lendable))
 		return 0;
 	if (tpcset_is_empty(&lendable))
-		return (int)view->lend.is_owner;
-	outstanding = hold_outstanding_ns();
-	return !outstanding || request->is_revocable ||
-	       outstanding + charge_of(view, request->predicted_ns) <= limit_of(view);
+		return 0;
+	return !hold_outstanding_ns() || request->is_revocable ||
+	       is_within_bound(view, charge_of(view, request->predicted_ns));
 }
 
 static __attribute__((noinline)) enum share_verdict
 ask_slow(struct share_view *view, const struct share_request *request, uint32_t nr_completed)
 {
 	uint64_t now = clock_now_ns();
-	struct tpcset lendable, usable;
+	struct tpcset lendable = view_lendable(view, now);
 	enum share_verdict verdict;
 
-	lendable = view_lendable(view, now);
-	usable = tpcset_or(view->lend.own, lendable);
-	verdict = request->fixed ? ask_fixed(view, &usable, request, now)
+	verdict = request->fixed ? ask_fixed(view, &lendable, request, now)
 				 : ask_free(view, &lendable, request, now);
 	view->asked_at = nr_completed;
 	view->verdict = verdict;
@@ -288,11 +313,16 @@ enum share_verdict share_ask(const struct device *device, const struct share_req
 {
 	/* Before anything is looked at: share_wait() returns at once when more has completed since. */
 	uint32_t nr_completed = hold_nr_completed();
+	struct thread_state *t = thread_self();
 	struct share_view scratch, *view;
 
 	if (!device->is_shared)
 		return SHARE_GO;
-	view = view_of(thread_self(), &scratch);
+	view = view_of(t, &scratch);
+	if (view->lend.is_owner) {
+		t->may_borrow = may_borrow(view, request);
+		return SHARE_GO;
+	}
 	if (link_unlikely(!goes_at_any_time(view, request)))
 		return ask_slow(view, request, nr_completed);
 	view->asked_at = nr_completed;

@@ -105,6 +105,7 @@ static int view_copy(struct share_view *view)
 	view->busy_till_ns = 0;
 	view->mask = (struct tpcset){{0}};
 	view->nr_own = view->nr_borrowed = 0;
+	view->usable = (struct tpcset){{0}};
 	turn_without_daemon(&grant);
 	lend_view_make(&grant, &board, &link_state.present, &view->lend);
 	return 1;

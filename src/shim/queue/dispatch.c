@@ -199,6 +199,7 @@ static struct op *pick_locked(struct pass *pass)
 
 	/* Of an earlier pass; none of this one may be asked about. */
 	thread_self()->asked.func = NULL;
+	thread_self()->may_borrow = 0;
 	if (!best || !best->is_launch || queue.is_stopping || share_lets(best))
 		return best;
 	for (const struct lane *lane = queue.active; lane; lane = lane->next_active) {

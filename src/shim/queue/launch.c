@@ -114,6 +114,7 @@ static int shape_goes(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads)
 
 	/* Of an earlier launch, which may not have reached its descriptor. */
 	t->asked.func = NULL;
+	t->may_borrow = 0;
 	if (queue_never_holds())
 		return 1;
 	predict_step(t, func, nr_blocks, nr_threads);

@@ -512,6 +512,8 @@ int plan_help_begin(struct thread_state *t, struct op *op, enum claim_help help,
 	if (help == HELP_RESCUE)
 		code_is_gang(op->func);
 	t->split = &plan.edit;
+	/* It leaves when its owner returns, and it was made for what is lent. */
+	t->may_borrow = help == HELP_GROW;
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs what src/bench has on this machine: instruction counts on the simulated GPU anywhere, times only
-# on a real GPU, since those of a simulated one say nothing.
+# Runs what src/bench has on this machine: instruction counts on the simulated GPU anywhere, times
+# only on a real GPU, since those of a simulated one say nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=build/release

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # How many instructions the shim adds to one call, counted by callgrind on the simulated GPU.
 #
-# The program makes the call N and then 2N times under the shim; start-up cancels out in the difference.
-# Counted is what runs in the shim's own file, inside --function, by the program's own thread: neither
-# the driver's work, which changes with what the descriptor says, nor what other threads do meanwhile.
+# The program makes the call N and then 2N times under the shim; start-up cancels out in the
+# difference. Counted is what runs in the shim's own file, inside --function, by the program's own
+# thread: neither the driver's work, which changes with what the descriptor says, nor what other
+# threads do meanwhile.
 #
-#   callgrind-launch.sh --build DIR --call NAME [--count N] [--max M] [--program FILE] [--function NAME]
+#   callgrind-launch.sh --build DIR --call NAME [--count N] [--max M] [--program FILE] [--function
+#   NAME]
 #
 # The program is run as FILE --call NAME --count N. Prints `calls_NAME_added_instructions VALUE
 # instructions N`; ends with 1 when VALUE is above M. LITHOS_* variables are handed on, so that
@@ -53,7 +55,8 @@ instructions() {
 		cat "$scratch/log" >&2
 		return 1
 	fi
-	# Not by callgrind_annotate: it takes functions of one source file for one, though both libraries have them.
+	# Not by callgrind_annotate: it takes functions of one source file for one, though both
+	# libraries have them.
 	awk -v file="/lib/$1/libcuda.so.1" '
 		/^c?ob=/ {
 			id = $1; sub(/^c?ob=/, "", id)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# check-exports.sh LIBRARY LIST: ends with 1, and the difference, unless the library exports exactly the
-# names in the list. Version nodes are no symbols of their own and are left out.
+# check-exports.sh LIBRARY LIST: ends with 1, and the difference, unless the library exports exactly
+# the names in the list. Version nodes are no symbols of their own and are left out.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints line coverage a file and a folder, from gcovr's JSON summary, and ends with 1 below a limit.
+"""Prints line coverage a file and a folder, from gcovr's JSON summary, and ends with 1 below a
+limit.
 
 usage: coverage.py SUMMARY.json
 """

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Shows lithos at work in half a minute. The machine is checked; one unmodified CUDA program runs
-# natively and then confined to 33 TPCs, and the SMs it reached are compared; then two programs share the
-# GPU, one with TPCs of its own and one with what the first does not need. Uses the GPU where there is one (and
-# PyTorch, if it can), and the simulated GPU elsewhere. What it has started has ended when it ends.
+# natively and then confined to 33 TPCs, and the SMs it reached are compared; then two programs
+# share the GPU, one with TPCs of its own and one with what the first does not need. Uses the GPU
+# where there is one (and PyTorch, if it can), and the simulated GPU elsewhere. What it has started
+# has ended when it ends.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${LITHOS_BUILD:-$PWD/build/release}
@@ -108,7 +109,8 @@ printf '%s\n' "$confined"
 cat "$scratch/stats"
 must_have_run "$status"
 
-# tenant NAME OPTION...: a program that keeps the GPU busy unless pause.NAME is there, in the background.
+# tenant NAME OPTION...: a program that keeps the GPU busy unless pause.NAME is there, in the
+# background.
 tenant() {
 	local name=$1 i
 	shift
@@ -124,7 +126,8 @@ tenant() {
 	give_up "'$name' is not ready"
 }
 
-# Shows the status as soon as `web` lends so many of its TPCs (lent), or none (kept), and batch works.
+# Shows the status as soon as `web` lends so many of its TPCs (lent), or none (kept), and batch
+# works.
 show_when() {
 	local i row lent
 	for ((i = 0; i < 400; i++)); do
@@ -176,7 +179,8 @@ sys.exit(not torch.cuda.is_available())' 2> /dev/null; then
 	show "$lithos" run --quota 50% -- python3 tools/demo_torch.py
 fi
 
-# What the program was told and what it reached by each way to launch: `SMs count`, one line a number.
+# What the program was told and what it reached by each way to launch: `SMs count`, one line a
+# number.
 ways=$(grep -oE '[a-z_]+=[0-9]+' <<< "$(grep '^program=where' <<< "$confined")" |
 	sed 's/.*=//' | sort | uniq -c | awk '{ print $2, $1 }')
 confined_sms=$(field launch "$confined")

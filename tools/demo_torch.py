@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A small residual network, eager, in a loop: what the demo confines when PyTorch and a GPU are there.
+"""A small residual network, eager, in a loop: what the demo confines when PyTorch and a GPU are
+there.
 
-Prints one line: the SMs PyTorch was told of, images a second, and a checksum that must not depend on
-how many SMs there are.
+Prints one line: the SMs PyTorch was told of, images a second, and a checksum that must not depend
+on how many SMs there are.
 """
 import time
 

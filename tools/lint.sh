@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # lint.sh [STEP...]: the checks that need no run: format, style, spelling, shell, python, cppcheck,
-# tidy. All of them by default; ends with 1 when one found something. One more, analyzer (gcc's), is run
-# only when named: in C it finds real leaks, among as many that are none.
+# tidy. All of them by default; ends with 1 when one found something. One more, analyzer (gcc's), is
+# run only when named: in C it finds real leaks, among as many that are none.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # shellcheck source=tools/lib.bash
@@ -57,8 +57,8 @@ step_cppcheck() {
 }
 
 # A configuration of its own, by clang: gcc's compile commands hold flags that clang does not know.
-# Nothing is built there. One file a process: clang-tidy 14 takes wrong findings about va_list from one
-# file into the next.
+# Nothing is built there. One file a process: clang-tidy 14 takes wrong findings about va_list from
+# one file into the next.
 # shellcheck disable=SC2317
 step_tidy() {
 	CC=clang cmake -G Ninja -S . -B build/tidy -DCMAKE_BUILD_TYPE=Debug -DLITHOS_WERROR=OFF \

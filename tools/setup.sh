@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes sure that what a build (`setup.sh build`) or the tests (`setup.sh test`) need is there.
 #
-# As root on Debian it installs what is missing; as anybody else it prints the one line that does, and
-# ends with 1. Where there is no dpkg it says what is needed and leaves the rest to the build. The CUDA
-# headers are only looked for: Debian 12 has none that are new enough.
+# As root on Debian it installs what is missing; as anybody else it prints the one line that does,
+# and ends with 1. Where there is no dpkg it says what is needed and leaves the rest to the build.
+# The CUDA headers are only looked for: Debian 12 has none that are new enough.
 set -euo pipefail
 
 for_build=(gcc libc6-dev make cmake ninja-build libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Everything that can be tested without a GPU: the suites in three builds, coverage, lint. One failure
-# does not stop the rest; the last line printed is the total of all, and the status follows it.
+# Everything that can be tested without a GPU: the suites in three builds, coverage, lint. One
+# failure does not stop the rest; the last line printed is the total of all, and the status follows
+# it.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # shellcheck source=tools/lib.bash

@@ -4,8 +4,9 @@
 
 usage: total.py RESULTS_FOLDER
 
-Prints what failed, a line a suite, and as its last line `N passed, M failed, K skipped`. Ends with 1
-when anything failed or nothing ran. A test that ctest could not start counts as failed, not as skipped.
+Prints what failed, a line a suite, and as its last line `N passed, M failed, K skipped`. Ends with
+1 when anything failed or nothing ran. A test that ctest could not start counts as failed, not as
+skipped.
 """
 import pathlib
 import sys

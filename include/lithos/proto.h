@@ -7,7 +7,8 @@
  * SO_PEERCRED, and by nothing in a message. A connection that sends nothing valid within the
  * handshake time, or anything malformed, is closed.
  *
- *   lithos run   ADMIT -> ADMITTED or REFUSED; the connection is the reservation, NOTICEs may follow
+ *   lithos run   ADMIT -> ADMITTED or REFUSED; the connection is the reservation, NOTICEs may
+ *                follow
  *   shim         ATTACH -> ATTACHED (grant, activity, board), then PEER and PEER_GONE at any time
  *   status       STATUS -> REPORT (a memfd with JSON)
  *

@@ -37,7 +37,8 @@ struct stats_kernel {
 	uint32_t grid_type; /* enum qmd_grid_type */
 	uint32_t tpcs;      /* TPCs the latest launch was allowed */
 	uint32_t flags;     /* STATS_KERNEL_* */
-	/* How the latest launch of a borrower was made, and why: stats_way_pack(); 0: nobody asked. */
+	/* How the latest launch of a borrower was made, and why: stats_way_pack(); 0: nobody
+	 * asked. */
 	uint32_t way_reason;
 	uint32_t nr_split; /* launches made in atoms or claimed */
 	uint32_t nr_cut;   /* claimed launches that an owner cut short and that were resumed */

@@ -86,8 +86,8 @@ static int64_t width_ns(const struct clock_sync *cs, uint64_t now_ns)
 }
 
 /*
- * The offset is not less than this, says one record; 0 when it says nothing. The upper bound has taken
- * the record into account already.
+ * The offset is not less than this, says one record; 0 when it says nothing. The upper bound has
+ * taken the record into account already.
  */
 static int lower_of(const struct clock_sync *cs, const struct clock_record *record,
 		    int64_t *ret_offset_ns)

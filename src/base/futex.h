@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sleeping on a 32-bit word until somebody wakes it. Calls return for no reason at times (a signal, a
- * wake meant for an earlier sleeper), so the caller looks again; errors are the same to it.
+ * Sleeping on a 32-bit word until somebody wakes it. Calls return for no reason at times (a signal,
+ * a wake meant for an earlier sleeper), so the caller looks again; errors are the same to it.
  *
  * Private words are this process' own. Shared ones lie in memory that other processes map, and are
- * told apart by where that memory is, which costs some 100 ns more; waiting needs no right to write.
+ * told apart by where that memory is, which costs some 100 ns more; waiting needs no right to
+ * write.
  */
 #ifndef LITHOS_BASE_FUTEX_H
 #define LITHOS_BASE_FUTEX_H

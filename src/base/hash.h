@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* Fibonacci hashing (Knuth, TAOCP 3, 6.4): multiply by 2^64 over the golden ratio; take high bits. */
+/* Fibonacci hashing (Knuth, TAOCP 3, 6.4): multiply by 2^64 over the golden ratio; take high
+ * bits. */
 static inline uint64_t hash_u64(uint64_t key)
 {
 	return key * 0x9e3779b97f4a7c15u;

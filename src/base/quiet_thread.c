@@ -2,9 +2,10 @@
 /*
  * Threads that do not take the program's signals.
  *
- * Problem: a signal for the process goes to any thread that does not block it, and programs expect it
- * in a thread of their own (a handler with thread-local data, sigwait() in one thread). Idea: a new
- * thread has the mask of its creator, so the creator blocks everything for the moment of creation.
+ * Problem: a signal for the process goes to any thread that does not block it, and programs expect
+ * it in a thread of their own (a handler with thread-local data, sigwait() in one thread). Idea: a
+ * new thread has the mask of its creator, so the creator blocks everything for the moment of
+ * creation.
  *
  * What it does badly: signals for the creating thread wait for some 20 us.
  *

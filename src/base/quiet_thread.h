@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /*
- * A thread that takes none of the program's signals: all are blocked in it, from its first instruction.
- * stack_bytes 0 = the usual size. 0, or -errno; the caller's signal mask is as it was.
+ * A thread that takes none of the program's signals: all are blocked in it, from its first
+ * instruction. stack_bytes 0 = the usual size. 0, or -errno; the caller's signal mask is as it was.
  */
 int quiet_thread_start(pthread_t *ret_thread, size_t stack_bytes, void *(*fn)(void *), void *arg);
 

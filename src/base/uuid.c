@@ -2,7 +2,8 @@
 /*
  * UUIDs as text, the same for lithosd, the command and the simulated driver, which compare them.
  *
- * What it does badly: one snprintf a byte; nobody prints them often. Tested by tests/unit/cli_gpus.c.
+ * What it does badly: one snprintf a byte; nobody prints them often. Tested by
+ * tests/unit/cli_gpus.c.
  */
 #include "base/uuid.h"
 

@@ -7,7 +7,8 @@
 
 #define UUID_TEXT_BYTES 41 /* GPU-8-4-4-4-12 and a NUL */
 
-/* "GPU-" and 32 small hexadecimal digits in five groups, as nvidia-smi prints it. Returns `text`. */
+/* "GPU-" and 32 small hexadecimal digits in five groups, as nvidia-smi prints it. Returns
+ * `text`. */
 const char *uuid_text(const uint8_t uuid[16], char text[UUID_TEXT_BYTES]);
 
 /* Value of a hexadecimal digit, -1 when it is none. */

@@ -18,7 +18,8 @@ int format_from(const char *text, enum format *ret_format);
 
 struct argp_state;
 
-/* For an argp parser to end with, in a verb that only reports: -f is --format, and no argument is taken. */
+/* For an argp parser to end with, in a verb that only reports: -f is --format, and no argument is
+ * taken. */
 int format_parse(int key, const char *arg, struct argp_state *state, enum format *ret_format);
 
 struct table_column {

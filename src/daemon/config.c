@@ -30,7 +30,7 @@
 #define MAX_FILE_BYTES 65536
 #define MESSAGE_BYTES  256
 
-/* --- what may be in the file -------------------------------------------------------------------- */
+/* --- what may be in the file ------------------------------------------------------------------ */
 
 struct yaml_mps {
 	enum mps_mode *mode;
@@ -124,7 +124,7 @@ static const cyaml_schema_field_t fields[] = {
 static const cyaml_schema_value_t schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_config, fields)};
 
-/* --- one reading -------------------------------------------------------------------------------- */
+/* --- one reading ------------------------------------------------------------------------------ */
 
 struct reading {
 	const char *path;
@@ -207,7 +207,7 @@ static int read_text(struct reading *reading)
 	return r || (size_t)n == sizeof(reading->text) ? -EINVAL : 0;
 }
 
-/* --- checks ------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static int take_number(const struct reading *reading, const char *path, const uint32_t *value,
 		       uint32_t low, uint32_t high)
@@ -330,7 +330,7 @@ static int take_yaml(const struct reading *reading, const struct yaml_config *ya
 	return 0;
 }
 
-/* --- the interface ------------------------------------------------------------------------------ */
+/* --- the interface ---------------------------------------------------------------------------- */
 
 void config_defaults(struct config *config)
 {

@@ -19,7 +19,8 @@ int config_mark_syntax(const char *text, size_t size, struct config_mark *ret_ma
 int config_mark_key(const char *text, size_t size, const char *key, struct config_mark after,
 		    struct config_mark *ret_mark);
 
-/* Where the value of "key" or "mapping.key" is; of an item of a list with index >= 0. 0 = nowhere. */
+/* Where the value of "key" or "mapping.key" is; of an item of a list with index >= 0. 0 =
+ * nowhere. */
 int config_mark_value(const char *text, size_t size, const char *path, int index,
 		      struct config_mark *ret_mark);
 

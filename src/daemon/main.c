@@ -9,9 +9,9 @@
  * End (SIGTERM, SIGINT): tenants go on with what they have. The state file stays for the next run,
  * and so does MPS, unless nobody is using it. A private daemon ends by itself when it has been
  * without tenants and connections for a while, and takes its files along. Ending MPS takes seconds,
- * so nobody is let in from the beginning of the end: a tenant would lose its daemon and its MPS. The
- * times are in order: MPS 9.5 s by its own limits, END_NS 10 s, the next daemon waits 15 s for the
- * lock, and `lithos run` waits longer than that for a daemon.
+ * so nobody is let in from the beginning of the end: a tenant would lose its daemon and its MPS.
+ * The times are in order: MPS 9.5 s by its own limits, END_NS 10 s, the next daemon waits 15 s for
+ * the lock, and `lithos run` waits longer than that for a daemon.
  *
  * It raises its own priority where it may: the death of a tenant should free its TPCs within
  * milliseconds on a machine that is busy with other things. Its children do not inherit that, nor
@@ -85,7 +85,7 @@ _Static_assert(END_NS > MPS_QUIT_NS + MPS_STOP_SIGNAL_TIMES * (uint64_t)MPS_SIGN
 
 static struct daemon the_daemon;
 
-/* --- command line ------------------------------------------------------------------------------- */
+/* --- command line ----------------------------------------------------------------------------- */
 
 static const struct argp_option argp_options[] = {
 	{"config", 'c', "FILE", 0, "Configuration; default " DEFAULT_CONFIG ", if it is there", 0},
@@ -145,7 +145,7 @@ static const struct argp argp = {
 	.doc = "Manages the GPUs of this machine for programs started with `lithos run`.",
 };
 
-/* --- configuration ------------------------------------------------------------------------------ */
+/* --- configuration ---------------------------------------------------------------------------- */
 
 /* "<socket's folder>/<name>". */
 static void beside(const struct config *config, const char *name, char *into)
@@ -220,7 +220,7 @@ static void set_log_level(const struct config *config)
 	log_set_level(word ? log_level_from(word) : config->log_level);
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void end_now(void *cookie)
 {
@@ -261,7 +261,7 @@ static void fail(struct run *run, const char *what, const char *why)
 	loop_stop(&run->daemon->loop);
 }
 
-/* --- signals and times -------------------------------------------------------------------------- */
+/* --- signals and times ------------------------------------------------------------------------ */
 
 static void read_again(struct run *run)
 {
@@ -353,7 +353,7 @@ static int start_timers(struct run *run)
 	return r;
 }
 
-/* --- MPS ---------------------------------------------------------------------------------------- */
+/* --- MPS -------------------------------------------------------------------------------------- */
 
 /* A control that fails and is started again and again is away since its first failure. */
 static void note_mps(struct daemon *daemon, enum mps_state state)
@@ -398,7 +398,7 @@ static int start_mps(struct run *run)
 	return mps_start(&daemon->mps, &daemon->loop, &how, on_mps, run);
 }
 
-/* --- the start ---------------------------------------------------------------------------------- */
+/* --- the start -------------------------------------------------------------------------------- */
 
 static int is_managed(const struct config *config, const uint8_t uuid[16])
 {

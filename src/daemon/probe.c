@@ -61,7 +61,7 @@ static int send_none(const struct probe *probe, const char *what, const char *de
 	return -ENODEV;
 }
 
-/* --- the driver --------------------------------------------------------------------------------- */
+/* --- the driver ------------------------------------------------------------------------------- */
 
 static int simulator_path(const struct probe *probe, char *ret_path, size_t size)
 {
@@ -136,7 +136,7 @@ static int start_driver(struct probe *probe, int *ret_nr)
 	return *ret_nr > 0 ? 0 : send_none(probe, "the driver has no GPU", "");
 }
 
-/* --- one GPU ------------------------------------------------------------------------------------ */
+/* --- one GPU ---------------------------------------------------------------------------------- */
 
 static void on_launch(const struct qmd_event *event)
 {

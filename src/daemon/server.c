@@ -9,12 +9,13 @@
  * sum over users.
  *
  * One daemon a socket: a lock file beside it is held for life, which makes it safe to remove a
- * socket that a killed daemon left behind. A daemon that ends removes the socket first, while it may
- * still need seconds for MPS, and gives the lock back last, after the state file is closed. So who
- * wants a daemon starts the next one at once, which waits for the lock as long as nobody serves.
+ * socket that a killed daemon left behind. A daemon that ends removes the socket first, while it
+ * may still need seconds for MPS, and gives the lock back last, after the state file is closed. So
+ * who wants a daemon starts the next one at once, which waits for the lock as long as nobody
+ * serves.
  *
- * A dropped connection is closed at once and freed at the end of the round, because whoever found it
- * broken may be walking the list. Its reservation is given up there, too.
+ * A dropped connection is closed at once and freed at the end of the round, because whoever found
+ * it broken may be walking the list. Its reservation is given up there, too.
  *
  * Out of descriptors: accepting pauses for 100 ms instead of spinning on a listening socket that is
  * always ready. Tested by tests/integration/daemon_hostile.c and daemon_many.c.
@@ -48,7 +49,7 @@
 #define LOCK_NS          15000000000u /* more than an end takes, see END_NS in main.c */
 #define LOCK_LOOK_NS     20000000
 
-/* --- the end of a connection -------------------------------------------------------------------- */
+/* --- the end of a connection ------------------------------------------------------------------ */
 
 void connection_drop(struct connection *c)
 {
@@ -97,9 +98,10 @@ static void bury(void *cookie)
 	}
 }
 
-/* --- out ---------------------------------------------------------------------------------------- */
+/* --- out -------------------------------------------------------------------------------------- */
 
-/* The whole control message, laid out by hand: CMSG_FIRSTHDR may be NULL for all a compiler knows. */
+/* The whole control message, laid out by hand: CMSG_FIRSTHDR may be NULL for all a compiler
+ * knows. */
 struct fds_control {
 	_Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(int) * MAX_FDS)];
 };
@@ -170,7 +172,7 @@ void connection_notice(struct connection *c, const char *text)
 	send_text(c, PROTO_NOTICE, text);
 }
 
-/* --- in ----------------------------------------------------------------------------------------- */
+/* --- in --------------------------------------------------------------------------------------- */
 
 /* The first descriptor of the message, -1 for none; more than one is not in the protocol. */
 static int take_fds(struct msghdr *msg, int *ret_nr)
@@ -249,7 +251,7 @@ static void on_message(void *cookie, uint32_t events)
 		connection_drop(c);
 }
 
-/* --- coming in ---------------------------------------------------------------------------------- */
+/* --- coming in -------------------------------------------------------------------------------- */
 
 static uint32_t connections_of(const struct server *server, uid_t uid)
 {
@@ -334,7 +336,7 @@ static void sweep(void *cookie)
 	admit_waiting(daemon);
 }
 
-/* --- the socket --------------------------------------------------------------------------------- */
+/* --- the socket ------------------------------------------------------------------------------- */
 
 static int set_address(const struct config *config, struct sockaddr_un *ret_address)
 {

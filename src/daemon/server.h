@@ -76,12 +76,12 @@ void connection_refuse(struct connection *c, const char *format, ...)
 void connection_notice(struct connection *c, const char *text);
 void connection_drop(struct connection *c);
 
-/* --- requests.c: what a message asks for -------------------------------------------------------- */
+/* --- requests.c: what a message asks for ------------------------------------------------------ */
 
 /* A whole message with a sound header; fd is -1 or consumed. -EPROTO: close the connection. */
 int request_handle(struct connection *c, const struct proto_header *message, int fd);
 
-/* --- admit.c and attach.c ----------------------------------------------------------------------- */
+/* --- admit.c and attach.c --------------------------------------------------------------------- */
 
 int admit_request(struct connection *c, const struct proto_admit *message);
 /* Answers those who wait for MPS, when there is nothing to wait for any more. */

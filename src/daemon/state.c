@@ -40,7 +40,7 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS processes(tenant INTEGER, line INTEGER, pid INTEGER,"
 	" start INTEGER, PRIMARY KEY(tenant, line)) WITHOUT ROWID;";
 
-/* --- statements --------------------------------------------------------------------------------- */
+/* --- statements ------------------------------------------------------------------------------- */
 
 /* A statement that is prepared, bound and stepped once; errors are gathered in `r`. */
 struct query {
@@ -105,7 +105,7 @@ static int column_bytes(sqlite3_stmt *stmt, int column, void *ret_bytes, size_t 
 	return 0;
 }
 
-/* --- writing ------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static int write_meta(struct sqlite3 *db, const char *key, uint64_t value)
 {
@@ -223,7 +223,7 @@ void state_tenant_ended(const struct tenant *t)
 	loop_defer(&t->daemon->loop, &state->task);
 }
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static void boot_id(char ret_id[BOOT_ID_BYTES])
 {
@@ -306,7 +306,7 @@ void state_close(struct daemon *daemon)
 	daemon->state.db = NULL;
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static uint64_t read_meta(struct sqlite3 *db, const char *key)
 {

@@ -69,7 +69,7 @@ static json_t *set_json(const struct tpcset *set)
 	return json_string(set_text(set, text));
 }
 
-/* --- tenants ------------------------------------------------------------------------------------ */
+/* --- tenants ---------------------------------------------------------------------------------- */
 
 static void add_line(struct sums *sums, const struct shm_proc *line)
 {
@@ -205,7 +205,7 @@ static json_t *tenants_json(const struct daemon *daemon)
 	return list;
 }
 
-/* --- GPUs and ledger ---------------------------------------------------------------------------- */
+/* --- GPUs and ledger -------------------------------------------------------------------------- */
 
 static struct share_counts count_gpu(const struct daemon *daemon, uint32_t gpu)
 {
@@ -307,7 +307,7 @@ static json_t *status_json(const struct daemon *daemon)
 			 tenants_json(daemon), "mps", mps_json(daemon));
 }
 
-/* --- the answer --------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 /* The text in memory that neither side can change any more; -1 when there is none. */
 static int sealed_text(const char *text, size_t bytes)

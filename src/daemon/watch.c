@@ -67,7 +67,7 @@ static uint64_t load64(const uint64_t *word)
 	return atomic_load_explicit((const _Atomic uint64_t *)word, memory_order_relaxed);
 }
 
-/* --- lines -------------------------------------------------------------------------------------- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 /* A beat of the future is one of now. */
 static int beats(const struct process *p, const struct shm_proc *line, uint64_t now_ns)
@@ -149,7 +149,7 @@ static void take_in(struct look *look, struct tenant *t)
 	look->is_busy |= seen.is_active | seen.wants;
 }
 
-/* --- what comes of it --------------------------------------------------------------------------- */
+/* --- what comes of it ------------------------------------------------------------------------- */
 
 static void write_timers(const struct look *look)
 {
@@ -249,7 +249,7 @@ static uint32_t look_at_gpu(struct daemon *daemon, uint32_t gpu)
 	return look.is_busy;
 }
 
-/* --- times -------------------------------------------------------------------------------------- */
+/* --- times ------------------------------------------------------------------------------------ */
 
 static int anybody_is_attached(const struct daemon *daemon)
 {

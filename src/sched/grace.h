@@ -25,7 +25,8 @@ struct grace {
 /* A gap was seen; `most_ns` as in grace_ns(). */
 void grace_add(struct grace *grace, uint64_t gap_ns, uint64_t most_ns);
 
-/* How long to wait now: from two steps of most_ns / GRACE_STEPS to most_ns, which it is until gaps were seen. */
+/* How long to wait now: from two steps of most_ns / GRACE_STEPS to most_ns, which it is until gaps
+ * were seen. */
 uint64_t grace_ns(const struct grace *grace, uint64_t most_ns);
 
 #endif

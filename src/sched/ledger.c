@@ -54,7 +54,7 @@ static uint32_t times_in(const struct ledger *ledger, uint32_t tenant)
 	return n;
 }
 
-/* --- placement --------------------------------------------------------------------------------- */
+/* --- placement -------------------------------------------------------------------------------- */
 
 /* Whether GPU a is the better home for one more guest: free / (guests + 1), without dividing. */
 static int suits_guest_better(const struct ledger_gpu *a, const struct ledger_gpu *b)
@@ -126,7 +126,7 @@ static int choose_for_owner(const struct ledger *ledger, const struct ledger_req
 	return best;
 }
 
-/* --- changes ----------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 static int add_guest(struct ledger_gpu *gpu, uint32_t tenant)
 {
@@ -262,7 +262,7 @@ int ledger_release(struct ledger *ledger, uint32_t tenant)
 	return -ENOENT;
 }
 
-/* --- invariants -------------------------------------------------------------------------------- */
+/* --- invariants ------------------------------------------------------------------------------- */
 
 static int owner_is_sound(const struct ledger *ledger, const struct ledger_owner *owner,
 			  const struct tpcset *left)

@@ -3,23 +3,23 @@
  * Lending by the borrower's own eyes.
  *
  * The daemon says whose turn it is to borrow which TPCs, every few milliseconds. Between two of its
- * words an owner may start to work, and must find its TPCs free at once. So each launch of a borrower
- * looks itself: it takes its borrow set, less the TPCs of owners whose activity says that they work,
- * less the TPCs on which the work of another borrower, whose turn ended, is predicted to last still.
- * Nothing is asked and nobody is told; the price is one cache line for each process of each owner
- * concerned.
+ * words an owner may start to work, and must find its TPCs free at once. So each launch of a
+ * borrower looks itself: it takes its borrow set, less the TPCs of owners whose activity says that
+ * they work, less the TPCs on which the work of another borrower, whose turn ended, is predicted to
+ * last still. Nothing is asked and nobody is told; the price is one cache line for each process of
+ * each owner concerned.
  *
- * Example: TPCs 0-7. Owner A has 0-3, owner B has 4-5, nobody 6-7. The tenant owns none, and its turn
- * is 2-7. A works; the timer of 6 says 300 us from now, by another borrower; that of 7 says the same,
- * by this tenant. Lendable: 2-7 less 2-3 (A works) less 6 = 4, 5, 7. When A is stopped, the board
- * calls it stalled: 2 and 3 are lendable as if A were idle.
+ * Example: TPCs 0-7. Owner A has 0-3, owner B has 4-5, nobody 6-7. The tenant owns none, and its
+ * turn is 2-7. A works; the timer of 6 says 300 us from now, by another borrower; that of 7 says
+ * the same, by this tenant. Lendable: 2-7 less 2-3 (A works) less 6 = 4, 5, 7. When A is stopped,
+ * the board calls it stalled: 2 and 3 are lendable as if A were idle.
  *
  * In doubt an owner counts as working: when its activity is not mapped yet, or is that of a tenant
  * that had the place before. A launch that looked just before an owner began runs on its TPCs: that
  * is the one launch, or bound of launches, that an owner may find there.
  *
- * What it does badly: an owner with 64 processes costs 64 cache lines a launch. A borrower that lies
- * about its turn cannot be stopped from here; masks are written by each tenant for itself.
+ * What it does badly: an owner with 64 processes costs 64 cache lines a launch. A borrower that
+ * lies about its turn cannot be stopped from here; masks are written by each tenant for itself.
  *
  * Tested by tests/unit/lend_effective.c, with invented boards and with garbage.
  */

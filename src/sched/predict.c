@@ -14,9 +14,10 @@
  * less than half. The fourth in a row on the same side is believed as it is, and everything before
  * forgotten: the grid's arguments have changed its work.
  *
- * A time in which something else had its TPCs, too, is known to be too long: it counts for nothing beside
- * others. But where there are no others, the least of such times is better than none: grids that take longer
- * than others leave in peace would never be known, and they are those that matter most.
+ * A time in which something else had its TPCs, too, is known to be too long: it counts for nothing
+ * beside others. But where there are no others, the least of such times is better than none: grids
+ * that take longer than others leave in peace would never be known, and they are those that matter
+ * most.
  *
  * Example: 660 blocks took 100 us on 66 TPCs: work 6.6 ms. On 33 TPCs: 200 us. One sample of 10 ms
  * (on 66) counts as 400 us, and moves the mean of many to 137 us.

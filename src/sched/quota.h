@@ -24,8 +24,8 @@ struct quota {
 int quota_parse(const char *text, struct quota *ret_quota);
 
 /*
- * How many SMs a program is to be told of: "132" SMs, or "200%" of those that there are; at most 100000, and 1 % to
- * 1600 %.
+ * How many SMs a program is to be told of: "132" SMs, or "200%" of those that there are; at most
+ * 100000, and 1 % to 1600 %.
  */
 struct told {
 	uint32_t sms;     /* 0 when percent is used */
@@ -50,8 +50,9 @@ int quota_pick(const struct topology *topo, const struct tpcset *free, uint32_t 
 	       struct tpcset *ret_set);
 
 /*
- * Of a tenant's TPCs, the n that are worth least to others, for it to keep: left-over TPCs first, then
- * parts of a GPC, so that what is lent holds clusters. All of them when there are no more than n.
+ * Of a tenant's TPCs, the n that are worth least to others, for it to keep: left-over TPCs first,
+ * then parts of a GPC, so that what is lent holds clusters. All of them when there are no more than
+ * n.
  */
 struct tpcset quota_keep(const struct topology *topo, const struct tpcset *own, uint32_t n);
 

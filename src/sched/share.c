@@ -19,8 +19,9 @@
  *
  * TPCs of active owners are no part of the even division, because they are worth nothing now and
  * everything in a moment. They are dealt in pieces of four, so that whoever looks first after the
- * owner went idle finds them in exactly one set; also when the owner itself, as the highest priority,
- * is the only one served: who comes after it would else wait for the next update each time.
+ * owner went idle finds them in exactly one set; also when the owner itself, as the highest
+ * priority, is the only one served: who comes after it would else wait for the next update each
+ * time.
  *
  * What it does badly: with more than 360 members of one priority and 4 lendable TPCs a round takes
  * longer than a second. Tested by tests/unit/share_even.c and share_starve.c.
@@ -44,7 +45,7 @@ struct division {
 	struct share_member *served[SHARE_MAX_TURNS];
 };
 
-/* --- times -------------------------------------------------------------------------------------- */
+/* --- times ------------------------------------------------------------------------------------ */
 
 static void begin_period(struct share *share, struct share_member *const *members, uint32_t nr,
 			 uint64_t now_ns)
@@ -71,7 +72,7 @@ static void note_past(struct share_member *m, uint64_t now_ns)
 	m->has_part = 0;
 }
 
-/* --- who ---------------------------------------------------------------------------------------- */
+/* --- who -------------------------------------------------------------------------------------- */
 
 /* Of those that want, but one (NULL: of all); 0 when there is none. */
 static uint32_t highest_priority(const struct division *d, const struct share_member *but)
@@ -146,7 +147,7 @@ static void choose_served(struct division *d, struct share *share)
 	}
 }
 
-/* --- what --------------------------------------------------------------------------------------- */
+/* --- what ------------------------------------------------------------------------------------- */
 
 static void give(struct division *d, struct share_member *m, struct tpcset set)
 {
@@ -203,8 +204,9 @@ static void divide_lendable(struct division *d, struct share *share)
 }
 
 /*
- * Who finds the TPCs of an active owner in its set: those that are served, but itself. An owner that is
- * the only one of the highest priority cannot borrow from itself: then those that come after it.
+ * Who finds the TPCs of an active owner in its set: those that are served, but itself. An owner
+ * that is the only one of the highest priority cannot borrow from itself: then those that come
+ * after it.
  */
 static uint32_t heirs_find(const struct division *d, const struct share_member *owner,
 			   struct share_member *ret_heirs[SHARE_MAX_TURNS])
@@ -301,7 +303,7 @@ void share_update(struct share *share, const struct topology *topo,
 		give_everything(&d);
 }
 
-/* --- looking at it ------------------------------------------------------------------------------ */
+/* --- looking at it ---------------------------------------------------------------------------- */
 
 void share_count(const struct topology *topo, struct share_member *const *members, uint32_t nr,
 		 struct share_counts *ret_counts)

@@ -2,32 +2,36 @@
 /*
  * Whole, in atoms, or claimed.
  *
- * An owner who comes back waits for what a borrower has on its TPCs. A claimed kernel lets it wait for
- * one block, a kernel in atoms for one atom, a whole one to its end. What that costs the borrower was
- * measured on an H100:
- *   claim   0.62 us a block and 0.9 ns a thread (each warp decides for itself), where blocks are bound
- *           by latency: at blocks of 20 us, 3.3 % with 64 threads, 4.3 % with 256, 6.6 % with 1,024; a
- *           fifth of it where others hide it. 4 % of such a kernel are spent: blocks of 17 us and more
- *           are claimed with 64 threads, of 21 us with 256, of 38 us with 1,024.
+ * An owner who comes back waits for what a borrower has on its TPCs. A claimed kernel lets it wait
+ * for one block, a kernel in atoms for one atom, a whole one to its end. What that costs the
+ * borrower was measured on an H100:
+ *   claim   0.62 us a block and 0.9 ns a thread (each warp decides for itself), where blocks are
+ *           bound by latency: at blocks of 20 us, 3.3 % with 64 threads, 4.3 % with 256, 6.6 % with
+ *           1,024; a fifth of it where others hide it. 4 % of such a kernel are spent: blocks of 17
+ *           us and more are claimed with 64 threads, of 21 us with 256, of 38 us with 1,024.
  *   atoms   a kernel of 50 waves took 1,049 us whole and 1,161 us in 10 atoms: 12 us for each atom
  *           more, because the last wave of an atom leaves TPCs idle. At most 3 % are spent, so at
  *           most one atom for each 400 us of the kernel; and atoms are whole waves, as every part
- *           of a wave takes as long as a whole one. The blocks in front of an atom pass its gate in vain,
- *           0.6 ns each (1.5 with 1,024 threads): of n atoms over N blocks, N (n - 1) / 2 in all.
- *   leaving blocks that were told to go come one after the other, 1.07 ns each, and the owner's have to wait
- *           for them (H200, results/h200-2026-11-29/drains.json; 0.1 ms at 10^5). Kernels of more than leave in
- *           50 us are not claimed. A kernel of 158,400 blocks of 50 us beside requests every 2 ms kept the
- *           owner waiting longer claimed than in atoms, and got less done (results/h200-2026-11-23/long.json).
- * A kernel of one wave cannot be cut once it runs, but while it waits for the kernel in front of it: claimed, it
- * leaves then, and so may be given to the driver early without an owner having to wait for two.
+ *           of a wave takes as long as a whole one. The blocks in front of an atom pass its gate in
+ *           vain, 0.6 ns each (1.5 with 1,024 threads): of n atoms over N blocks, N (n - 1) / 2 in
+ *           all.
+ *   leaving blocks that were told to go come one after the other, 1.07 ns each, and the owner's
+ *           have to wait for them (H200, results/h200-2026-11-29/drains.json; 0.1 ms at 10^5).
+ *           Kernels of more than leave in 50 us are not claimed. A kernel of 158,400 blocks of 50
+ *           us beside requests every 2 ms kept the owner waiting longer claimed than in atoms, and
+ *           got less done (results/h200-2026-11-23/long.json).
+ * A kernel of one wave cannot be cut once it runs, but while it waits for the kernel in front of
+ * it: claimed, it leaves then, and so may be given to the driver early without an owner having to
+ * wait for two.
  *
- * Example: 1,000 blocks, 132 resident, 2 ms. 8 waves, so blocks of 250 us: claimed. If claims are out of
- * the question: 4 atoms by the target of 500 us, 5 by the cost; so 4 atoms of 2 waves, 264 blocks, the
- * last of 208. A million blocks of 1 us, 500 resident, 2 ms: the budget of 60 us does not pay for the
- * 300 us that one cut costs, so whole. 10^5 blocks of 50 us, 30 ms: 900 us pay for 22 atoms at 42 us.
+ * Example: 1,000 blocks, 132 resident, 2 ms. 8 waves, so blocks of 250 us: claimed. If claims are
+ * out of the question: 4 atoms by the target of 500 us, 5 by the cost; so 4 atoms of 2 waves, 264
+ * blocks, the last of 208. A million blocks of 1 us, 500 resident, 2 ms: the budget of 60 us does
+ * not pay for the 300 us that one cut costs, so whole. 10^5 blocks of 50 us, 30 ms: 900 us pay for
+ * 22 atoms at 42 us.
  *
- * What it does badly: the time of a block is that of a wave, so kernels whose blocks differ much are
- * judged by the mean; the costs are those of one GPU.
+ * What it does badly: the time of a block is that of a wave, so kernels whose blocks differ much
+ * are judged by the mean; the costs are those of one GPU.
  *
  * Tested by tests/unit/split_choose.c.
  */

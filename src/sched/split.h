@@ -71,9 +71,9 @@ struct split_plan {
 struct split_plan split_choose(const struct split_input *input);
 
 /*
- * N atoms, or as many as there are granules (option `split=atoms:N`). All but the last are of one size, so
- * fewer than N where that does not come out even: 10 blocks in 6 atoms are 5 of 2. Fewer than two
- * atoms are a whole launch.
+ * N atoms, or as many as there are granules (option `split=atoms:N`). All but the last are of one
+ * size, so fewer than N where that does not come out even: 10 blocks in 6 atoms are 5 of 2. Fewer
+ * than two atoms are a whole launch.
  */
 struct split_plan split_forced_atoms(uint64_t nr_blocks, uint32_t granule, uint32_t nr_atoms);
 

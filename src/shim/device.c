@@ -93,7 +93,8 @@ static int device_key(CUdevice handle, struct topo_cache_key *ret_key)
 	return 0;
 }
 
-/* A build nobody verified may be used when the self-test passed; the user should be able to see it. */
+/* A build nobody verified may be used when the self-test passed; the user should be able to see
+ * it. */
 static void probe_report(const struct topology *topo, const struct hw_selftest_report *report,
 			 uint64_t ns)
 {
@@ -206,8 +207,9 @@ static const char *reason_of(int err)
 
 /*
  * What the program is told when the daemon decides: an owner its own TPCs; best effort what nobody
- * owned when it came, if that is worth speaking of, else everything that it may ever have. Libraries make
- * grids of one block for each SM they are told of: on fewer SMs such a grid takes twice as long.
+ * owned when it came, if that is worth speaking of, else everything that it may ever have.
+ * Libraries make grids of one block for each SM they are told of: on fewer SMs such a grid takes
+ * twice as long.
  */
 static void device_tell(struct device *device)
 {
@@ -239,7 +241,8 @@ static int device_restrict(struct device *device)
 	device->nr_allowed = device->topo.nr_tpcs;
 	if (device->is_shared)
 		device_tell(device);
-	/* Without the daemon nobody knows which TPCs are the tenant's: all, as plain forwarding has. */
+	/* Without the daemon nobody knows which TPCs are the tenant's: all, as plain forwarding
+	 * has. */
 	if (!devices.has_quota || tenant.wants_share)
 		return 0;
 	err = quota_pick(&device->topo, &device->topo.present, tpcs, &device->allowed);

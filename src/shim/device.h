@@ -21,8 +21,8 @@ int device_read_quota(const char *text);
 int device_read_told(const char *text);
 
 /*
- * Attaches to the daemon if one was asked for; what fails is logged, and the device is as any other.
- * Before device_attach, under the contexts' lock.
+ * Attaches to the daemon if one was asked for; what fails is logged, and the device is as any
+ * other. Before device_attach, under the contexts' lock.
  */
 void device_link(CUdevice handle);
 

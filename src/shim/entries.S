@@ -2,9 +2,9 @@
 /*
  * The exported entries: one jump a symbol, through a slot that load.c fills.
  *
- * A jump knows nothing of arguments, so it serves functions whose signature changes or is unknown. Cost:
- * two instructions. Until the slots are filled, and for symbols the driver lacks, they lead to
- * entry_missing, which answers CUDA_ERROR_NOT_SUPPORTED.
+ * A jump knows nothing of arguments, so it serves functions whose signature changes or is unknown.
+ * Cost: two instructions. Until the slots are filled, and for symbols the driver lacks, they lead
+ * to entry_missing, which answers CUDA_ERROR_NOT_SUPPORTED.
  */
 #if !defined(__x86_64__)
 #error "entries.S is written for x86-64"
@@ -43,7 +43,8 @@ entry_##name:                                                                   
 	.long 1 /* type: shim */
 	.asciz "lithos"
 	.p2align 2
-	/* Tells other shims that this one has no GPU behind it but through another driver (load.c). */
+	/* Tells other shims that this one has no GPU behind it but through another driver
+	 * (load.c). */
 	.long 12
 	.long 0
 	.long 1

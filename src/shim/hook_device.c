@@ -4,10 +4,11 @@
  *
  * Frameworks size persistent and cooperative kernels by the SM count; told the whole GPU's, a grid
  * that must be resident at once would hang on the quota. So the count, and every occupancy answer
- * that has the count in it, is that of the quota. Answers per SM are the driver's. The user may have the
- * program told of another count (LITHOS_TOLD_SMS): of the whole GPU's, and a library chooses the kernels that it
- * chooses without a quota; of more, and a grid of one block an SM comes in waves, each of which gives the GPU back
- * to an owner. A cooperative launch that would not fit is refused either way.
+ * that has the count in it, is that of the quota. Answers per SM are the driver's. The user may
+ * have the program told of another count (LITHOS_TOLD_SMS): of the whole GPU's, and a library
+ * chooses the kernels that it chooses without a quota; of more, and a grid of one block an SM comes
+ * in waves, each of which gives the GPU back to an owner. A cooperative launch that would not fit
+ * is refused either way.
  *
  * Tested by tests/programs/attrs.c, coop.c and clusters.c.
  */

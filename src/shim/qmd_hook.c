@@ -12,13 +12,13 @@
  * which guarantees a real TPC and enough of them. Versions other than V04_00 go through the tables,
  * if the user allowed them by name; otherwise the descriptor is left as it is.
  *
- * In a process that shares its GPU (link/share.h) the mask is that of this moment, and the note of the
- * launch says what it was charged to the bound and where its time is learned: shared.* below. The
- * order at the end matters: the record is armed before the launch is counted as begun
+ * In a process that shares its GPU (link/share.h) the mask is that of this moment, and the note of
+ * the launch says what it was charged to the bound and where its time is learned: shared.* below.
+ * The order at the end matters: the record is armed before the launch is counted as begun
  * (link/activity.c).
  *
- * A launch that the dispatcher splits (split/edit.h) is redirected after it was given its mask and its
- * record. What splitting must know of a kernel is noted when its shape is first seen.
+ * A launch that the dispatcher splits (split/edit.h) is redirected after it was given its mask and
+ * its record. What splitting must know of a kernel is noted when its shape is first seen.
  *
  * A graph's nodes come through here once, when the graph is uploaded; their records live with the
  * graph (track/execs.h).
@@ -171,16 +171,18 @@ static int fit_in_reach(const struct launch *launch, const struct qmd_grid *grid
 
 	topology_of_reach(&device->topo, reach, &part);
 	fit = fit_mask(&part, &start, grid, per_sm, ret_allowed);
-	/* A gang starts when all its blocks have room: it takes all it may have, and waits there. */
+	/* A gang starts when all its blocks have room: it takes all it may have, and waits
+	 * there. */
 	if (fit == FIT_WIDENED && qmd_grid_is_cooperative(grid))
 		*ret_allowed = *reach;
 	return fit;
 }
 
 /*
- * Where a cluster or a gang runs: on what may be used now; else on some of what is the tenant's at this
- * turn, although an owner may be back; else with TPCs that nobody owns. What none of these holds would
- * hang for ever, and with it the program: it gets the fewest others that hold it, counted.
+ * Where a cluster or a gang runs: on what may be used now; else on some of what is the tenant's at
+ * this turn, although an owner may be back; else with TPCs that nobody owns. What none of these
+ * holds would hang for ever, and with it the program: it gets the fewest others that hold it,
+ * counted.
  */
 static int fit_shared(const struct launch *launch, const struct qmd_grid *grid,
 		      struct tpcset *ret_allowed)
@@ -233,7 +235,8 @@ static __attribute__((noinline)) void mask_shared_slow(struct launch *launch)
 	thread_count(STATS_qmd_masked);
 }
 
-/* A claimed launch stays on TPCs whose owners can tell it to go; a helper goes where there is room. */
+/* A claimed launch stays on TPCs whose owners can tell it to go; a helper goes where there is
+ * room. */
 static __attribute__((noinline)) void mask_split(struct launch *launch)
 {
 	const struct split_edit *edit = launch->thread->split;
@@ -267,7 +270,8 @@ static void mask_shared(struct launch *launch)
 	thread_count_in(launch->thread, STATS_qmd_masked);
 }
 
-/* Shape of the launch, for the predictor: what share_ask() was asked with (track/predict_table.h). */
+/* Shape of the launch, for the predictor: what share_ask() was asked with
+ * (track/predict_table.h). */
 static uint32_t slot_of(const struct launch *launch)
 {
 	const uint32_t *words = launch->event->qmd;
@@ -336,7 +340,7 @@ static void note_shared(struct launch *launch, struct launch_note *note)
 		share_charge(launch->thread, &launch->grid.allowed, predicted_ns, note);
 }
 
-/* --- records ------------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 /* A profiler may have taken release 1 of this descriptor; then the last one is ours, if it is free.
  */
@@ -491,7 +495,8 @@ static struct record_chunk *chunk_for(struct thread_state *t, struct context *ct
 	return t->chunk[ctx->index];
 }
 
-/* The TPCs that a helper was made for were taken back just now: other owners could not tell it to go. */
+/* The TPCs that a helper was made for were taken back just now: other owners could not tell it to
+ * go. */
 static int is_astray(const struct launch *launch, const struct split_edit *edit)
 {
 	struct tpcset outside;
@@ -601,7 +606,8 @@ static __attribute__((noinline)) void split_ends(const struct launch *launch)
 		edit_empty(edit, layout_of(launch), launch->event->qmd);
 }
 
-/* Trials of the preludes and reads of code, one block each: they count nowhere, and stay in the mask. */
+/* Trials of the preludes and reads of code, one block each: they count nowhere, and stay in the
+ * mask. */
 static __attribute__((noinline)) void mask_ours(struct launch *launch)
 {
 	const struct device *device;

@@ -140,8 +140,8 @@ static void install_call(const struct call_row *call)
 		return;
 	if (call->next)
 		*call->next = *row->entry;
-	/* The stub's way on is there before the stub is; a thread that reads the old entry once more
-	 * calls as before the process had anything to hold. */
+	/* The stub's way on is there before the stub is; a thread that reads the old entry once
+	 * more calls as before the process had anything to hold. */
 	__atomic_store_n(row->entry, call->stub, __ATOMIC_RELEASE);
 }
 

@@ -42,8 +42,8 @@ void slots_install_proc_address(void);
 void slots_install_hooks(void);
 
 /*
- * Puts the queue's functions in front of what the entries lead to now (queue/calls.h); rows of symbols
- * that the driver lacks are left alone. Other threads may be calling.
+ * Puts the queue's functions in front of what the entries lead to now (queue/calls.h); rows of
+ * symbols that the driver lacks are left alone. Other threads may be calling.
  */
 void slots_install_calls(const struct call_row *rows, uint32_t nr_rows);
 

@@ -93,8 +93,8 @@ void tenant_primary_resetting(CUdevice device);
 /* The context's record, or NULL when it is not ours; the calling thread's cache answers mostly. */
 struct context *tenant_context_of(struct thread_state *t, CUcontext handle);
 
-/* The device of the calling thread's current context, when launches on it are confined, or the program is told of
- * other SMs than there are; else NULL. */
+/* The device of the calling thread's current context, when launches on it are confined, or the
+ * program is told of other SMs than there are; else NULL. */
 struct device *tenant_current_masked_device(void);
 
 /* Tracker: reads all contexts' records and graphs. Returns how many graphs were launched. */

@@ -51,8 +51,8 @@ struct thread_state {
 	struct share_view *view;
 
 	/*
-	 * What predict_of() was last asked about; the descriptor hook of that launch takes it instead of
-	 * looking it up again. func NULL: nothing.
+	 * What predict_of() was last asked about; the descriptor hook of that launch takes it
+	 * instead of looking it up again. func NULL: nothing.
 	 */
 	struct {
 		CUfunction func;
@@ -62,15 +62,17 @@ struct thread_state {
 	} asked;
 
 	/*
-	 * An owner's launch that share_ask() lets have what is lent beside its own TPCs. Taken by that
-	 * launch's descriptor; whatever was not asked about runs on the owner's own.
+	 * An owner's launch that share_ask() lets have what is lent beside its own TPCs. Taken by
+	 * that launch's descriptor; whatever was not asked about runs on the owner's own.
 	 */
 	uint32_t may_borrow;
 
-	/* Hashes of the launches that the program made in this thread: all, and those before the latest. */
+	/* Hashes of the launches that the program made in this thread: all, and those before the
+	 * latest. */
 	uint64_t path, launch_path;
 
-	/* Of the launch that the dispatcher is in (shim/split/): what to make of it, or NULL; why. */
+	/* Of the launch that the dispatcher is in (shim/split/): what to make of it, or NULL;
+	 * why. */
 	struct split_edit *split;
 	uint32_t way_reason; /* as in the statistics, 0 = nothing to say */
 	uint32_t block_us;
@@ -91,7 +93,8 @@ struct thread_state {
 /* The calling thread's state; never NULL. Allocation fails softly: a shared spare is used then. */
 struct thread_state *thread_self(void);
 
-/* Adds one to a counter of `t`, which is the calling thread's: one writer, so load and store suffice. */
+/* Adds one to a counter of `t`, which is the calling thread's: one writer, so load and store
+ * suffice. */
 static inline void thread_count_in(struct thread_state *t, enum stats_counter counter)
 {
 	uint64_t n = atomic_load_explicit(&t->counter[counter], memory_order_relaxed);

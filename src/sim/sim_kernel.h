@@ -42,8 +42,8 @@ struct sim_kernel {
 	uint32_t min_params_bytes; /* a launch with fewer runs without a body */
 	/*
 	 * Asked when a block's time is over, and again every 100 us until it answers 1: the block
-	 * holds its place on the SM meanwhile, as one does that waits for another. NULL: it ends then.
-	 * Not asked on GPUs that processes share. Its machine code says nothing of it.
+	 * holds its place on the SM meanwhile, as one does that waits for another. NULL: it ends
+	 * then. Not asked on GPUs that processes share. Its machine code says nothing of it.
 	 */
 	int (*may_end)(const struct sim_kernel_block *block);
 };

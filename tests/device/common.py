@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the device tests share: where the build is, how a command is put under lithos, medians, JSON."""
+"""What the device tests share: where the build is, how a command is put under lithos, medians,
+JSON."""
 
 import json
 import os
@@ -15,7 +16,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def lithos(*options):
-    """The words in front of a command that put it under lithos; call without options: unrestricted."""
+    """The words in front of a command that put it under lithos; call without options:
+    unrestricted."""
     return [LITHOS, "run", *options, "--"]
 
 

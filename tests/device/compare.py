@@ -3,11 +3,11 @@
 
     compare.py --out models.json native.json q66.json q33.json ... [--stats q66=stats.json ...]
 
-The first file labelled native* is the reference; further native files show whether a model is stable at
-all. A digest may differ because a library chose other kernels, or other grids of the same kernels, for
-the SM count it was told. Native runs have no kernel list, so the reference for kernels is the first file
-that has one and whose digest equals native's (the run with all TPCs). A difference without a difference
-in kernels or grids is unexplained, and the exit code is 1.
+The first file labelled native* is the reference; further native files show whether a model is
+stable at all. A digest may differ because a library chose other kernels, or other grids of the same
+kernels, for the SM count it was told. Native runs have no kernel list, so the reference for kernels
+is the first file that has one and whose digest equals native's (the run with all TPCs). A
+difference without a difference in kernels or grids is unexplained, and the exit code is 1.
 """
 
 import argparse
@@ -44,8 +44,8 @@ def kernel_difference(reference, kernels):
 
 
 def explains(difference):
-    """Whether the library did something else: another kernel or another grid. Counts alone do not count:
-    the number of timed iterations differs between runs."""
+    """Whether the library did something else: another kernel or another grid. Counts alone do not
+    count: the number of timed iterations differs between runs."""
     return bool(difference and (difference["only_native"] or difference["only_here"]
                                 or difference["other_grid"]))
 

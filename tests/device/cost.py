@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lithos adds: to a launch, and to an iteration of a model, by median and by the best of each turn.
-Configurations take turns, the order turning by one each round, and every difference is taken inside its
-round; "native2" is the same as native and shows how much of a difference is noise.
+"""What lithos adds: to a launch, and to an iteration of a model, by median and by the best of each
+turn. Configurations take turns, the order turning by one each round, and every difference is taken
+inside its round; "native2" is the same as native and shows how much of a difference is noise.
 
     cost.py --out cost.json [--launch-rounds 25] [--model-rounds 8] [--seconds 1.2] [--all-tpcs 66]
 """
@@ -127,7 +127,8 @@ class Worker:
 
 
 class Limit:
-    """Whether there is time for one more round like the last one; without seconds there always is."""
+    """Whether there is time for one more round like the last one; without seconds there always
+    is."""
 
     def __init__(self, seconds=None):
         self.seconds = seconds
@@ -149,7 +150,8 @@ def note_retries(who, count, seen, errors):
 
 
 def model_rounds(configurations, nr_rounds, seconds, errors, models=None, seconds_in_all=None):
-    """rounds[model] = list of {configuration: ms}; a round that would end after seconds_in_all is not begun"""
+    """rounds[model] = list of {configuration: ms}; a round that would end after seconds_in_all is
+    not begun"""
     limit = Limit(seconds_in_all)
     options = ["--models", ",".join(models)] if models else []
     workers = {name: Worker(prefix, options) for name, prefix in configurations.items()}

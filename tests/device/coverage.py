@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernels ran in parts with the bits of a native run, which were refused and why, and what differs.
+"""Which kernels ran in parts with the bits of a native run, which were refused and why, and what
+differs.
 
     coverage.py --out coverage.json [--gangs gangs.txt] [--at-least 300] FOLDER
 
-The folder holds, for each section (library, models) and each label (native, native2, atoms-8, ...), the
-file SECTION.LABEL.json of library.py or models.py and, but for native ones, SECTION.LABEL.stats*.json of
-`lithos run --stats=json`.
+The folder holds, for each section (library, models) and each label (native, native2, atoms-8, ...),
+the file SECTION.LABEL.json of library.py or models.py and, but for native ones,
+SECTION.LABEL.stats*.json of `lithos run --stats=json`.
 
-An entry is judged when all its native digests agree. A kernel is exact in a way of splitting when it ran
-in parts within an entry's hashed runs, that entry has the native bits, and no judged entry that ran it has
-others. It is covered when it is exact in one way and suspect in none. Exit code 1: a judged entry differs,
-failed or is missing, a file is missing, or fewer kernels are covered than asked for.
+An entry is judged when all its native digests agree. A kernel is exact in a way of splitting when
+it ran in parts within an entry's hashed runs, that entry has the native bits, and no judged entry
+that ran it has others. It is covered when it is exact in one way and suspect in none. Exit code 1:
+a judged entry differs, failed or is missing, a file is missing, or fewer kernels are covered than
+asked for.
 
-Gangs: kernels whose blocks wait for other blocks. gangs.txt says of some names what is true, from sources;
-a kernel that the detector took for a gang and that is none costs latency (false positive), one that it took
-for none hangs or is rescued (false negative). What the file does not name is not judged.
+Gangs: kernels whose blocks wait for other blocks. gangs.txt says of some names what is true, from
+sources; a kernel that the detector took for a gang and that is none costs latency (false positive),
+one that it took for none hangs or is rescued (false negative). What the file does not name is not
+judged.
 """
 
 import argparse
@@ -161,7 +164,8 @@ def add_statistics(kernels, stats):
 
 
 def kernels_of_way(label, run, entries):
-    """{kernel: counts, and the entries that ran it in parts with the native bits, others, or unjudged}."""
+    """{kernel: counts, and the entries that ran it in parts with the native bits, others, or
+    unjudged}."""
     kernels = {}
     for stats in run["stats"]:
         add_statistics(kernels, stats)
@@ -238,7 +242,8 @@ def is_gang(truth, name):
 
 
 def detected(rows):
-    """What the detector made of a kernel, from its rows in all ways: gang, unread, free, or None."""
+    """What the detector made of a kernel, from its rows in all ways: gang, unread, free, or
+    None."""
     reasons = {(row["reason"] or "").split(":")[0] for row in rows}
     split = any(row["split"] for row in rows)
     if "gang" in reasons:
@@ -255,7 +260,8 @@ CELLS = {("gang", True): "true_positives", ("gang", False): "false_positives",
 
 
 def judge_gangs(ways, truth):
-    """{cell: [names]}. mixed: called a gang and split, as a kernel that was rescued, or two of one name."""
+    """{cell: [names]}. mixed: called a gang and split, as a kernel that was rescued, or two of one
+    name."""
     out = {cell: [] for cell in (*CELLS.values(), "mixed")}
     for name in sorted({name for kernels in ways.values() for name in kernels}):
         verdict = detected([kernels[name] for kernels in ways.values() if name in kernels])

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures models on request, so that several processes can take turns without importing torch again.
+"""Measures models on request, so that several processes can take turns without importing torch
+again.
 
 Reads lines "MODEL SECONDS" and answers each with one line of JSON: the median milliseconds of an
-iteration over chunks of about 50 ms, each chunk ended by a synchronisation. An empty line or the end of
-the input ends it. Reports "ready" first. --models names models of zoo.py instead of the three that are
-measured by default. The launching thread sits on the same CPU in every process, since
-eager models are bound by it and CPUs differ by more than what is looked for.
+iteration over chunks of about 50 ms, each chunk ended by a synchronisation. An empty line or the
+end of the input ends it. Reports "ready" first. --models names models of zoo.py instead of the
+three that are measured by default. The launching thread sits on the same CPU in every process,
+since eager models are bound by it and CPUs differ by more than what is looked for.
 """
 
 import argparse
@@ -40,7 +41,8 @@ def measure(case, seconds):
 
 
 def alloc_retries():
-    """How often PyTorch found no memory, gave back what it had cached, and tried again: milliseconds each."""
+    """How often PyTorch found no memory, gave back what it had cached, and tried again:
+    milliseconds each."""
     import torch
     return torch.cuda.memory_stats().get("num_alloc_retries", 0)
 

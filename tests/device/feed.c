@@ -7,9 +7,10 @@
  * kernel is known and completed kernels measure TPC time.
  *
  * It takes part in a session (src/cli/bench/bench.h): warm, `ready`; works from `go` to `stop`;
- * result rows are the number of a kernel and when it was seen complete. While pause.NAME is there it
- * finishes what it has launched and launches nothing. With --pulse-on and --pulse-off it works and
- * rests in turns, and a word in --state is odd while it works; launch_cost --state looks at that.
+ * result rows are the number of a kernel and when it was seen complete. While pause.NAME is there
+ * it finishes what it has launched and launches nothing. With --pulse-on and --pulse-off it works
+ * and rests in turns, and a word in --state is odd while it works; launch_cost --state looks at
+ * that.
  */
 #include "bench/tenant/session.h"
 #include "prog.h"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks at the GPU from inside a framework's process, through the driver it uses.
 
-SmProbe launches lk_where of tests/programs/kernels.ptx in the current context and counts the different
-%smid. LiveStats reads the statistics file the shim maps while the process runs (include/lithos/stats.h),
-so that kernels can be told apart by model.
+SmProbe launches lk_where of tests/programs/kernels.ptx in the current context and counts the
+different %smid. LiveStats reads the statistics file the shim maps while the process runs
+(include/lithos/stats.h), so that kernels can be told apart by model.
 """
 
 import ctypes

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long a graph of tiny kernels takes on the GPU, by what else its process and a neighbour have done.
+ * How long a graph of tiny kernels takes on the GPU, by what else its process and a neighbour have
+ * done.
  *
- * Under MPS each kernel of a graph can take 0.2 to 0.3 us longer than natively (docs/hardware.md, section 9), and
- * whether it does may depend on something that lithos changes when it makes an epoch word. This program does
- * by itself what an owner does then, a step a flag, so that the step can be found if it is one: without the
- * shim, under whatever MPS there is.
+ * Under MPS each kernel of a graph can take 0.2 to 0.3 us longer than natively (docs/hardware.md,
+ * section 9), and whether it does may depend on something that lithos changes when it makes an
+ * epoch word. This program does by itself what an owner does then, a step a flag, so that the step
+ * can be found if it is one: without the shim, under whatever MPS there is.
  *
  *   graph_gaps [--streams] [--word before|late|own] [--export] [--opened] [--neighbour]
  *              [--its-streams] [--kernels N] [--samples N]
  *
  * --streams     two streams of the highest priority, each used once
- * --word WHEN   a store to device memory at each sample: by one of these streams before the graph's launch or
- *               behind it, or by the graph's own stream before it
+ * --word WHEN   a store to device memory at each sample: by one of these streams before the graph's
+ *               launch or behind it, or by the graph's own stream before it
  * --export      that memory has an IPC handle; --opened: and the neighbour has opened it
- * --neighbour   another process runs kernels of 20 us blocks for 1 ms of every 5 (samples that meet them are in
- *               the upper percentiles); its MPS client priority is that of GRAPH_GAPS_PRIORITY
- * --its-streams and the neighbour has used a stream of the highest priority once, as a borrower that claims has
+ * --neighbour   another process runs kernels of 20 us blocks for 1 ms of every 5 (samples that meet
+ *               them are in the upper percentiles); its MPS client priority is that of
+ *               GRAPH_GAPS_PRIORITY
+ * --its-streams and the neighbour has used a stream of the highest priority once, as a borrower
+ *               that claims has
  *
  * Prints one line; exit codes as tests/programs.
  */
@@ -112,7 +115,7 @@ static void launch_count(const struct prog *prog, CUstream stream, CUdeviceptr c
 		&(struct prog_launch){prog->count, {blocks, 1, 1}, {64, 1, 1}, stream, params}));
 }
 
-/* --- the neighbour ------------------------------------------------------------------------------- */
+/* --- the neighbour ---------------------------------------------------------------------------- */
 
 static bool is_told_to_end(void)
 {
@@ -198,7 +201,7 @@ static void neighbour_stop(struct bench *bench)
 	CHECK(waitpid(bench->neighbour, &status, 0) == bench->neighbour && status == 0);
 }
 
-/* --- what is measured ---------------------------------------------------------------------------- */
+/* --- what is measured ------------------------------------------------------------------------- */
 
 static void make_graph(struct bench *bench)
 {

@@ -3,8 +3,8 @@
 
     graph_gaps.py --out FILE [--samples N] [--no-mps]
 
-The first line is the base; a step that makes the kernels of a graph slower shows between two lines that differ in
-it alone. Each line is one process (two with a neighbour), a second or two long.
+The first line is the base; a step that makes the kernels of a graph slower shows between two lines
+that differ in it alone. Each line is one process (two with a neighbour), a second or two long.
 """
 
 import argparse

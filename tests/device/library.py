@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs every operation of operations.py and writes what came out, and which kernels were split for it.
+"""Runs every operation of operations.py and writes what came out, and which kernels were split for
+it.
 
     library.py --label native --out library.native.json
     LITHOS_SPLIT=atoms:8 lithos run --stats=json ... -- library.py --label atoms-8 --out ...
 
-An entry is run --repeats times first: code is read, and shapes are learned, at a kernel's first launches,
-so only later ones are split. Then it is run and hashed twice: do both agree, the operation is stable here.
-Around the hashed runs the shim's live counters are read; so a kernel is known to have been split in the
-very launches whose bits are compared. coverage.py sets the files of all ways side by side.
+An entry is run --repeats times first: code is read, and shapes are learned, at a kernel's first
+launches, so only later ones are split. Then it is run and hashed twice: do both agree, the
+operation is stable here. Around the hashed runs the shim's live counters are read; so a kernel is
+known to have been split in the very launches whose bits are compared. coverage.py sets the files of
+all ways side by side.
 
-What an entry raises is noted and the next one runs. One that makes no progress for --patience seconds ends
-the process with exit code 3, and so does one that breaks the context; with --resume the file is read first
-and what is in it is not run again. The file is compact JSON: {label, names: kernel names, entries: {name:
-{sha256, sha256_again, ms, ran: {index of a kernel: [launches, split, cut]}} or {error}}}.
+What an entry raises is noted and the next one runs. One that makes no progress for --patience
+seconds ends the process with exit code 3, and so does one that breaks the context; with --resume
+the file is read first and what is in it is not run again. The file is compact JSON: {label, names:
+kernel names, entries: {name: {sha256, sha256_again, ms, ran: {index of a kernel: [launches, split,
+cut]}} or {error}}}.
 """
 
 import argparse
@@ -129,7 +132,8 @@ class Result:
 
 
 class Watchdog(threading.Thread):
-    """Ends the process when the entry begun last does not end: notes that it hangs, and every stack."""
+    """Ends the process when the entry begun last does not end: notes that it hangs, and every
+    stack."""
 
     def __init__(self, result, patience_s):
         super().__init__(daemon=True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every model once in this process and writes what came out: digest, time, SMs used, kernels.
 
-One process a configuration (native, or under `lithos run --quota N`), because the imports are most of
-the time. The file is written after every model, so that a hang loses only the model that hung; the
-watchdog then names the line. compare.py sets the files of several configurations side by side.
+One process a configuration (native, or under `lithos run --quota N`), because the imports are most
+of the time. The file is written after every model, so that a hang loses only the model that hung;
+the watchdog then names the line. compare.py sets the files of several configurations side by side.
 """
 
 import argparse
@@ -49,8 +49,8 @@ def timed_steps(case, seconds, at_least=3, at_most=200):
 
 
 def run_strictly(make, context, options):
-    """As run_case; a model with an operation that has no deterministic form runs with warnings, and says
-    so: the two native runs then tell whether it matters."""
+    """As run_case; a model with an operation that has no deterministic form runs with warnings, and
+    says so: the two native runs then tell whether it matters."""
     import torch
     try:
         return run_case(make, context, options)
@@ -74,8 +74,8 @@ def run_case(make, context, options):
     for _ in range(options.warm):
         case.step()
     case.synchronize()
-    # Kernels of the steps alone: building a model draws random numbers and checking it sums, both with
-    # grids that follow the SM count.
+    # Kernels of the steps alone: building a model draws random numbers and checking it sums, both
+    # with grids that follow the SM count.
     before, totals = stats.kernels(), stats.totals()
     for _ in range(case.fixed_steps):
         case.step()

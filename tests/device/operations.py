@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operations of libraries, by name: what library.py runs.
 
-An entry is a function that makes the inputs and returns a function without arguments; that one does the
-work and returns tensors. Inputs are hashes of their index (zoo.py), nothing is changed in place, so an
-entry can be run any number of times. Shapes are such that a grid has many blocks and a kernel takes some
-20 us to 2 ms; what launches many small kernels (factorisations, recurrent networks) is kept small.
-An operation that this release or this GPU lacks raises, and library.py notes it.
+An entry is a function that makes the inputs and returns a function without arguments; that one does
+the work and returns tensors. Inputs are hashes of their index (zoo.py), nothing is changed in
+place, so an entry can be run any number of times. Shapes are such that a grid has many blocks and a
+kernel takes some 20 us to 2 ms; what launches many small kernels (factorisations, recurrent
+networks) is kept small. An operation that this release or this GPU lacks raises, and library.py
+notes it.
 """
 
 import functools
@@ -528,7 +529,8 @@ def values_of(matrix):
 
 
 def random_numbers():
-    """Seeded by the runner. Their grids follow the number of SMs, which is the same in all runs here."""
+    """Seeded by the runner. Their grids follow the number of SMs, which is the same in all runs
+    here."""
     for dtype in ("f32", "f16", "f64"):
         kind = DTYPES[dtype]
         add(f"random.uniform.{dtype}", lambda k: torch.rand(COUNT, dtype=k), kind)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the PyTorch profiler see kernels? Without arguments: profiles a small workload and prints one line
-of JSON. With --out: runs itself natively, under lithos, with a quota, and with --profile, and compares.
+"""Does the PyTorch profiler see kernels? Without arguments: profiles a small workload and prints
+one line of JSON. With --out: runs itself natively, under lithos, with a quota, and with --profile,
+and compares.
 
 The workload launches a known number of kernels, so "sees kernels" is a count, not a feeling.
 """

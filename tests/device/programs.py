@@ -3,10 +3,10 @@
 
     programs.py --out programs.json [--quotas 66,33,16,4]
 
-Every row has exit code, time and the program's own line. Beyond the exit code: `where` must use exactly
-the SMs of the quota, `procaddr` must choose the same symbols as natively, and the attributes of `attrs`
-may differ from native only in the multiprocessor count. No daemon is used: it would lend a program what
-nobody else needs, and the SMs would not be those of the quota.
+Every row has exit code, time and the program's own line. Beyond the exit code: `where` must use
+exactly the SMs of the quota, `procaddr` must choose the same symbols as natively, and the
+attributes of `attrs` may differ from native only in the multiprocessor count. No daemon is used: it
+would lend a program what nobody else needs, and the SMs would not be those of the quota.
 """
 
 import argparse

@@ -7,8 +7,8 @@
  * kind give the relation of the two clocks: each began somewhere between the call and its return. A
  * borrower that keeps the GPU busy meanwhile is somebody else's task (feed.c, sharing.py).
  *
- * Prints JSON, everything in ns: per sample the CPU time of the call and of its end, the GPU time of
- * the first block, and the brackets [call, GPU time, end]. What is not known to the program, the
+ * Prints JSON, everything in ns: per sample the CPU time of the call and of its end, the GPU time
+ * of the first block, and the brackets [call, GPU time, end]. What is not known to the program, the
  * offset of the clocks, is worked out by who reads it.
  *
  * What it does badly: the first block is that of the first free slot, so other blocks of the wave

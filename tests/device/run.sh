@@ -1,21 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Everything that needs a real GPU. Sections: doctor programs models cost profiler (all when none is named),
-# and, only when named, sharing (several programs through lithosd), split (kernels in atoms and claimed),
-# drains (how long a launch that is told to go takes to leave), split-cost (what splitting costs models that
-# are alone), graph-gaps (what MPS and an owner's epoch add to the kernels of a graph) and bench (ways of sharing,
-# side by side).
+# Everything that needs a real GPU. Sections: doctor programs models cost profiler (all when none is
+# named), and, only when named, sharing (several programs through lithosd), split (kernels in atoms
+# and claimed), drains (how long a launch that is told to go takes to leave), split-cost (what
+# splitting costs models that are alone), graph-gaps (what MPS and an owner's epoch add to the
+# kernels of a graph) and bench (ways of sharing, side by side).
 #
 #   tests/device/run.sh [SECTION...]
 #
-# Results: JSON files and log.txt under $OUT, or results/raw. A table comes last. Exit code: 0 when every
-# section passed, 1 otherwise. Nothing runs without a time limit, and the models alternate native and
-# lithos. Uses the build in build/release (or $LITHOS_BUILD); builds it when bin/lithos is missing there.
+# Results: JSON files and log.txt under $OUT, or results/raw. A table comes last. Exit code: 0 when
+# every section passed, 1 otherwise. Nothing runs without a time limit, and the models alternate
+# native and lithos. Uses the build in build/release (or $LITHOS_BUILD); builds it when bin/lithos
+# is missing there.
 #
-# Settings: MODEL_CONFIGS ("native 66 33 16 4 native2"), MODEL_LIMIT (seconds a process, 58), MODEL_NAMES,
-# QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, SHARING_OPTIONS, DRAINS_OPTIONS, SPLIT_COST_OPTIONS,
-# GRAPH_GAPS_OPTIONS, BENCH_OPTIONS, PYTHON (python3).
+# Settings: MODEL_CONFIGS ("native 66 33 16 4 native2"), MODEL_LIMIT (seconds a process, 58),
+# MODEL_NAMES, QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, SHARING_OPTIONS, DRAINS_OPTIONS,
+# SPLIT_COST_OPTIONS, GRAPH_GAPS_OPTIONS, BENCH_OPTIONS, PYTHON (python3).
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -38,7 +39,8 @@ log=$out/log.txt
 section() {
 	local name=$1 begin=$SECONDS
 	shift
-	# What one program is confined to is measured without a daemon, which would lend it all the others.
+	# What one program is confined to is measured without a daemon, which would lend it all the
+	# others.
 	case $name in
 	sharing | bench) unset LITHOS_SOCKET ;;
 	*) export LITHOS_SOCKET=none ;;

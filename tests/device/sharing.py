@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sharing through lithosd: shares by quota, what an idle owner lends, how fast it gets it back, and what a
-launch costs with the daemon there.
+"""Sharing through lithosd: shares by quota, what an idle owner lends, how fast it gets it back, and
+what a launch costs with the daemon there.
 
     sharing.py --out sharing.json [--parts shares,reclaim,cost] [--seconds 60] [--samples 300]
                [--quotas 20,46] [--durations-ms 0.1,0.5,2,10] [--rounds 15]
     sharing.py --sim [--block-us 500] ...      on the simulated GPU, where times mean little
 
-Exit code 1 when a part failed or a share is not what it must be; the limits are in `targets` of the file.
-A private lithosd runs for the time of each part.
+Exit code 1 when a part failed or a share is not what it must be; the limits are in `targets` of the
+file. A private lithosd runs for the time of each part.
 """
 
 import argparse
@@ -226,8 +226,8 @@ def shares(processes):
 
 
 def clock_offset(samples, i):
-    """(CPU - GPU time at sample i, how far off at most): the brackets of the samples around it, each
-    loosened by what the clocks may have drifted apart since."""
+    """(CPU - GPU time at sample i, how far off at most): the brackets of the samples around it,
+    each loosened by what the clocks may have drifted apart since."""
     at = samples[i][0][0]
     low, high = -float("inf"), float("inf")
     for sample in samples[max(0, i - 10):i + 11]:
@@ -317,7 +317,8 @@ def launch_cost(processes, prefix, env=None, options=()):
 
 
 def held_cost(processes, label):
-    """Best effort while an owner of everything is at work: the launch is queued and not given on."""
+    """Best effort while an owner of everything is at work: the launch is queued and not given
+    on."""
     state = os.path.join(processes.folder, "state")
     feeds = Feeds(processes, f"held.{label}")
     feeds.add("owner", processes.tenant("--quota", "100%", "--tenant", "owner"),

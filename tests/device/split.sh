@@ -3,18 +3,18 @@
 #
 #   split.sh OUT_FOLDER     kernels in atoms and claimed, on a real GPU: exactness, then coverage
 #
-# Sections: preludes by themselves; the test programs forced into atoms and cut in the middle; models, and a
-# sweep over the operations of libraries, whose results must be bit for bit those of native runs. A table
-# comes last; exit 1 when anything differs, hangs, or did not run.
+# Sections: preludes by themselves; the test programs forced into atoms and cut in the middle;
+# models, and a sweep over the operations of libraries, whose results must be bit for bit those of
+# native runs. A table comes last; exit 1 when anything differs, hangs, or did not run.
 #
 # OUT_FOLDER gets split.txt (the tables), split-coverage.json (entries, kernels, refusals, gangs),
-# split-programs.json (counters) and split.log. The files of single runs, some MB, are in SPLIT_RAW: a
-# folder that is removed, unless it is named; then sections of several calls are set side by side.
+# split-programs.json (counters) and split.log. The files of single runs, some MB, are in SPLIT_RAW:
+# a folder that is removed, unless it is named; then sections of several calls are set side by side.
 #
-# Environment: LITHOS_BUILD, PYTHON, ALL_TPCS, SPLIT_SECTIONS, SPLIT_RAW; SPLIT_MODELS (comma-separated),
-# SPLIT_MODEL_WAYS, SPLIT_MODEL_LIMIT; SPLIT_LIBRARY_WAYS, SPLIT_LIBRARY_LIMIT, SPLIT_LIBRARY_ONLY
-# (comma-separated beginnings of entries' names), SPLIT_REPEATS, SPLIT_AT_LEAST (kernels).
-# The sections are called by name.
+# Environment: LITHOS_BUILD, PYTHON, ALL_TPCS, SPLIT_SECTIONS, SPLIT_RAW; SPLIT_MODELS
+# (comma-separated), SPLIT_MODEL_WAYS, SPLIT_MODEL_LIMIT; SPLIT_LIBRARY_WAYS, SPLIT_LIBRARY_LIMIT,
+# SPLIT_LIBRARY_ONLY (comma-separated beginnings of entries' names), SPLIT_REPEATS, SPLIT_AT_LEAST
+# (kernels). The sections are called by name.
 # shellcheck disable=SC2317
 set -u
 
@@ -142,7 +142,8 @@ for path in sorted(glob.glob(os.path.join(sys.argv[1], "models.*.json"))):
 END
 }
 
-# sweep WAY: one process, and another for what is left each time that an entry hangs or breaks the context.
+# sweep WAY: one process, and another for what is left each time that an entry hangs or breaks the
+# context.
 sweep() {
 	local way=$1 label=${1/:/-} limit=${SPLIT_LIBRARY_LIMIT:-80} attempt rc=3
 	rm -f "$raw/library.$label".*
@@ -157,7 +158,8 @@ sweep() {
 	[ "$rc" -eq 0 ] || note "library $way" FAILED "exit $rc in process $attempt, see split.log"
 }
 
-# Few kernels of the sweep run for the millisecond after which preempt:1000 cuts: preempt:30 cuts more.
+# Few kernels of the sweep run for the millisecond after which preempt:1000 cuts: preempt:30 cuts
+# more.
 library() {
 	local way
 	for way in ${SPLIT_LIBRARY_WAYS:-native atoms:8 preempt:1000 preempt:30 native2}; do

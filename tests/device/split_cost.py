@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kernels in atoms and claimed kernels cost a model that has the GPU to itself: an iteration under each
-way of splitting, as if an owner could come back, over native and over lithos with whole kernels. Processes
-that stay take turns as in cost.py, and differences are taken inside a round.
+"""What kernels in atoms and claimed kernels cost a model that has the GPU to itself: an iteration
+under each way of splitting, as if an owner could come back, over native and over lithos with whole
+kernels. Processes that stay take turns as in cost.py, and differences are taken inside a round.
 
     split_cost.py --out split_cost.json [--rounds 8] [--seconds 1.2] [--limit 165]
                   [--models llama8-training-2x2048,resnet50-b64-training,resnet50-b192-training]
@@ -9,12 +9,12 @@ that stay take turns as in cost.py, and differences are taken inside a round.
 
 --keep FOLDER keeps the statistics of each way, kernel by kernel.
 
-No round begins that would end after --limit seconds; then there are fewer. The counters of a process are
-of its whole life, warm-up included. Exit code 1 when a process or its statistics were missing, or a way that
-splits has split nothing: what it costs would then say nothing.
+No round begins that would end after --limit seconds; then there are fewer. The counters of a
+process are of its whole life, warm-up included. Exit code 1 when a process or its statistics were
+missing, or a way that splits has split nothing: what it costs would then say nothing.
 
-The processes under lithos are tenants of a private lithosd without a quota: all that they use is borrowed, so
-their long kernels go the way that they would beside an owner.
+The processes under lithos are tenants of a private lithosd without a quota: all that they use is
+borrowed, so their long kernels go the way that they would beside an owner.
 """
 
 import argparse

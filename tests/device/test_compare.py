@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""compare.py, gpu.py's reader and cost.py's arithmetic on made-up inputs; needs no GPU, no torch."""
+"""compare.py, gpu.py's reader and cost.py's arithmetic on made-up inputs; needs no GPU, no
+torch."""
 
 import os
 import struct

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""split_cost.py and the turns of cost.py: arithmetic on made-up rounds, and a whole run in which torch, the
-models, lithosd and `lithos` are made up; needs no GPU, no torch."""
+"""split_cost.py and the turns of cost.py: arithmetic on made-up rounds, and a whole run in which
+torch, the models, lithosd and `lithos` are made up; needs no GPU, no torch."""
 
 import contextlib
 import io

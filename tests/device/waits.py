@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a request of `lithos bench` waited for, from the raw latencies of its JSON file.
 
-The service serves one request at a time, so with the moments of arrival (made again from the seed) each latency
-splits into what was in front and what is the request's own:
+The service serves one request at a time, so with the moments of arrival (made again from the seed)
+each latency splits into what was in front and what is the request's own:
 
-- a request that finds the service idle ("first") waits for what the background left on the GPU, and is served;
-- one that comes while another is served ("next") is served right behind it: its time is the service's
+- a request that finds the service idle ("first") waits for what the background left on the GPU, and
+is served;
+- one that comes while another is served ("next") is served right behind it: its time is the
+service's
   alone, with nothing in front.
 
-So next.p50 against that of `alone` is what sharing adds to the service itself, and first.mean less next.mean is
-what the background had in front. Both means are known to a hundredth of a millisecond from some hundred
-requests, of which the p99, from ten, says little. Then the p99 is computed for a queue with these
-parts (Poisson arrivals), as it is and with each part taken away: which of them is worth the work.
+So next.p50 against that of `alone` is what sharing adds to the service itself, and first.mean less
+next.mean is what the background had in front. Both means are known to a hundredth of a millisecond
+from some hundred requests, of which the p99, from ten, says little. Then the p99 is computed for a
+queue with these parts (Poisson arrivals), as it is and with each part taken away: which of them is
+worth the work.
 
     waits.py HYBRID.JSON [--format json]
 """
@@ -66,7 +69,8 @@ def mean(values):
 
 
 def queue_p99(rate, service_ms, waits_ms, seed=1):
-    """The p99 of one server that is in the way of nothing but itself and, where it was idle, of one wait."""
+    """The p99 of one server that is in the way of nothing but itself and, where it was idle, of one
+    wait."""
     rng, at, free_at, latencies = random.Random(seed), 0.0, 0.0, []
     for _ in range(QUEUE_REQUESTS):
         at += rng.expovariate(rate / 1e3)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models of the device tests, with weights and inputs that do not depend on the GPU's size.
 
-torch's CUDA random numbers do depend on it: the grid of its generators follows the multiprocessor count,
-and with it which thread draws which number. Weights and inputs are therefore hashes of their index.
+torch's CUDA random numbers do depend on it: the grid of its generators follows the multiprocessor
+count, and with it which thread draws which number. Weights and inputs are therefore hashes of their
+index.
 """
 
 import hashlib
@@ -43,9 +44,9 @@ def fill(model):
 
 
 def digest(tensors, raw_bytes=RAW_BYTES):
-    """sha256 over tensors. Of those larger than raw_bytes the integer checksum of every 4096 words goes in
-    instead of the words: position-weighted, modulo 2^64, so exact and independent of the order of
-    summation."""
+    """sha256 over tensors. Of those larger than raw_bytes the integer checksum of every 4096 words
+    goes in instead of the words: position-weighted, modulo 2^64, so exact and independent of the
+    order of summation."""
     total = hashlib.sha256()
     weights = torch.arange(1, 2 * CHUNK, 2, dtype=torch.int64, device="cuda")
     words = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -63,7 +64,8 @@ def digest(tensors, raw_bytes=RAW_BYTES):
 
 
 def settle(strict):
-    """How libraries pick their kernels: by rule, in full precision; strict: none without a fixed order."""
+    """How libraries pick their kernels: by rule, in full precision; strict: none without a fixed
+    order."""
     torch.use_deterministic_algorithms(strict)
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.deterministic = True
@@ -147,7 +149,8 @@ class Training(Case):
 
 
 class ResnetTraining(Training):
-    """Half precision with single-precision norms: cuDNN then uses its cooperative batch normalisation."""
+    """Half precision with single-precision norms: cuDNN then uses its cooperative batch
+    normalisation."""
 
     fixed_steps = 3
     batch = 64
@@ -165,8 +168,9 @@ class ResnetTraining(Training):
 
 
 class ResnetTrainingLarge(ResnetTraining):
-    """Bound by the GPU, and with kernels long enough to be split; for the cost of that (split_cost.py). With 256
-    images six processes are too many for 139 GiB, and PyTorch frees and allocates in every iteration."""
+    """Bound by the GPU, and with kernels long enough to be split; for the cost of that
+    (split_cost.py). With 256 images six processes are too many for 139 GiB, and PyTorch frees and
+    allocates in every iteration."""
 
     batch = 192
 

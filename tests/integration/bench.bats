@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# `lithos bench` on the simulated GPU: what it writes, what it survives, and that it leaves nothing behind.
-# Times mean nothing here; what is compared is who ran, when and where.
+# `lithos bench` on the simulated GPU: what it writes, what it survives, and that it leaves nothing
+# behind. Times mean nothing here; what is compared is who ran, when and where.
 
 bats_require_minimum_version 1.5.0
 load common
@@ -140,8 +140,9 @@ result() {
 	rm -r "$folder"
 }
 
-# where FOREGROUND BACKGROUND [beside]: so many TPCs of the trace's grids were each one's; `beside`: while the foreground
-# was there. A request's kernels are half a wave, a step's are whole ones. Prints those of both.
+# where FOREGROUND BACKGROUND [beside]: so many TPCs of the trace's grids were each one's; `beside`:
+# while the foreground was there. A request's kernels are half a wave, a step's are whole ones.
+# Prints those of both.
 where() {
 	python3 - "$@" <<-'PY'
 		import sys

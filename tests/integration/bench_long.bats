@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# `lithos bench --scenario long` on the simulated GPU: the programs run what the scenario says, the same
-# under every system. Times mean little here; what is compared is what was launched.
+# `lithos bench --scenario long` on the simulated GPU: the programs run what the scenario says, the
+# same under every system. Times mean little here; what is compared is what was launched.
 
 bats_require_minimum_version 1.5.0
 load common
@@ -21,8 +21,8 @@ bench() {
 		--rate 40 --allow-short --mps-control "$PROGRAMS/fake_mps_control" --out out.json "$@"
 }
 
-# result EXPRESSION: Python over the file `r`, its systems by name `s`, the versions `v` by their first word
-# and the grids of the trace `g`: [blocks, ...].
+# result EXPRESSION: Python over the file `r`, its systems by name `s`, the versions `v` by their
+# first word and the grids of the trace `g`: [blocks, ...].
 result() {
 	python3 - "$1" <<-'PY'
 		import json, sys
@@ -45,7 +45,8 @@ result() {
 	result 's["alone"]["bg_rate"] > 0 and s["mps"]["bg_rate"] > 0'
 	# A version that differed from system to system would be there twice.
 	result 'sum("rounds" in text for text in r["versions"]) == 2'
-	# 16 SMs, scale 10: one wave of 8 blocks, 60 waves of 32. Nothing else but the calibrations' one wave.
+	# 16 SMs, scale 10: one wave of 8 blocks, 60 waves of 32. Nothing else but the calibrations'
+	# one wave.
 	result 'v["foreground"][1] == "8" and v["background"][1] == "1920" and set(g) == {8, 32, 1920}'
 	result 'g.count(1920) > 4 and g.count(8) > 2 * s["alone"]["fg_requests"]'
 	# The simulated kernel takes 280 ns a round and 0.5 us: 60 us and 500 us.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# The programs and the script of the device section `sharing`, on the simulated GPU: that they run and
-# measure what they say. How good the numbers are is for a GPU to tell.
+# The programs and the script of the device section `sharing`, on the simulated GPU: that they run
+# and measure what they say. How good the numbers are is for a GPU to tell.
 
 bats_require_minimum_version 1.5.0
 load common
@@ -33,7 +33,8 @@ sharing() {
 		import json, sharing
 		samples = json.load(open("out.json"))["samples"]
 		assert len(samples) == 30
-		# The simulated GPU's clock is the CPU's: the offset is 0 within what the brackets leave.
+		# The simulated GPU's clock is the CPU's: the offset is 0 within what the brackets
+		# leave.
 		for i in range(30):
 		    offset, error = sharing.clock_offset(samples, i)
 		    assert abs(offset) <= error, (offset, error)

@@ -42,7 +42,8 @@ has_ended() {
 	! grep -q '^State:[[:space:]][^Z]' "/proc/$1/status" 2> /dev/null
 }
 
-# hold NAME LITHOS-ARGS...: a tenant that stays until the file "go" is there; its own errors in NAME.err.
+# hold NAME LITHOS-ARGS...: a tenant that stays until the file "go" is there; its own errors in
+# NAME.err.
 hold() {
 	local name=$1
 	shift

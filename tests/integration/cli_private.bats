@@ -30,7 +30,8 @@ teardown() {
 	done < "$BATS_TEST_TMPDIR/pids"
 }
 
-# fake_lithosd SHELL-LINES: what the fake does before it listens. $BATS_TEST_TMPDIR/pids gets its pid.
+# fake_lithosd SHELL-LINES: what the fake does before it listens. $BATS_TEST_TMPDIR/pids gets its
+# pid.
 fake_lithosd() {
 	cat > bin/lithosd <<-EOF
 		#!/bin/sh

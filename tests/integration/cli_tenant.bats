@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# `lithos run` and a daemon that answers as the test wants it: what is asked, what the program gets, and
-# what happens when the daemon refuses, babbles, is slow, or dies.
+# `lithos run` and a daemon that answers as the test wants it: what is asked, what the program gets,
+# and what happens when the daemon refuses, babbles, is slow, or dies.
 # The programs' own shells expand what stands in single quotes.
 # shellcheck disable=SC2016
 

@@ -3,7 +3,8 @@
 # What the bats files here share: `load common` on top, `common_setup` in setup().
 #
 # ctest gives BUILD_DIR and, in sanitized builds, TEST_SANITIZER (address or thread) and
-# TEST_SANITIZER_LIB; in those that measure coverage, TEST_COVERAGE. By hand: BUILD_DIR=build/release bats tests/integration/cli_run.bats
+# TEST_SANITIZER_LIB; in those that measure coverage, TEST_COVERAGE. By hand:
+# BUILD_DIR=build/release bats tests/integration/cli_run.bats
 
 common_setup() {
 	: "${BUILD_DIR:?set it to a build folder}"
@@ -33,14 +34,15 @@ natively() {
 	LD_LIBRARY_PATH="$SIM_DIR" "$@"
 }
 
-# The shim without `lithos run`, options by environment: under_shim env LITHOS_TPC_QUOTA=4 PROGRAM...
+# The shim without `lithos run`, options by environment: under_shim env LITHOS_TPC_QUOTA=4
+# PROGRAM...
 under_shim() {
 	LD_LIBRARY_PATH="$SHIM_DIR" "$@"
 }
 
-# For programs that are not ours and load libcuda.so.1 (python3): a sanitized library needs its runtime
-# to be there first. Leaks of foreign programs are not ours to judge. ThreadSanitizer's does not bear
-# Python, so bats files that use this are not registered with THREADS.
+# For programs that are not ours and load libcuda.so.1 (python3): a sanitized library needs its
+# runtime to be there first. Leaks of foreign programs are not ours to judge. ThreadSanitizer's does
+# not bear Python, so bats files that use this are not registered with THREADS.
 foreign() {
 	if [ -z "${TEST_SANITIZER:-}" ]; then
 		"$@"
@@ -53,14 +55,16 @@ foreign() {
 	LD_PRELOAD="$TEST_SANITIZER_LIB" ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" "$@"
 }
 
-# For what a sanitizer's runtime makes meaningless (memory use, instruction counts, a killed process).
+# For what a sanitizer's runtime makes meaningless (memory use, instruction counts, a killed
+# process).
 skip_under_sanitizer() {
 	if [ -n "${TEST_SANITIZER:-}" ]; then
 		skip "under the ${TEST_SANITIZER} sanitizer: ${1:-no meaning}"
 	fi
 }
 
-# For what measures: unoptimised code that counts its lines is too slow for the simulated GPU to keep up.
+# For what measures: unoptimised code that counts its lines is too slow for the simulated GPU to
+# keep up.
 skip_when_instrumented() {
 	skip_under_sanitizer "$1"
 	[ -z "${TEST_COVERAGE:-}" ] || skip "while coverage is measured: $1"
@@ -70,7 +74,8 @@ require_command() {
 	command -v "$1" > /dev/null || skip "no $1"
 }
 
-# field KEY [TEXT]: the value of KEY=VALUE in the text, or in $output of bats' run; empty if not there.
+# field KEY [TEXT]: the value of KEY=VALUE in the text, or in $output of bats' run; empty if not
+# there.
 field() {
 	local text=${2-${output-}}
 	grep -oE "(^|[[:space:]])$1=[^[:space:]]*" <<< "$text" | head -n 1 | sed 's/^[^=]*=//'

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The real lithosd on the simulated GPU, and a client of a few lines. The client is a library, so that
-# other suites can use it.
+# The real lithosd on the simulated GPU, and a client of a few lines. The client is a library, so
+# that other suites can use it.
 find_library(JANSSON_STATIC libjansson.a REQUIRED)
 add_library(daemon_client STATIC daemon_client.c)
 target_include_directories(daemon_client PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})

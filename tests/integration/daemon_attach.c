@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes: lines, peers as owners come and go, an owner's activity seen by others, who may attach,
- * regions that cannot be written, and deaths.
+ * Processes: lines, peers as owners come and go, an owner's activity seen by others, who may
+ * attach, regions that cannot be written, and deaths.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 
 static struct test_daemon d;
 
-/* --- children that attach ----------------------------------------------------------------------- */
+/* --- children that attach --------------------------------------------------------------------- */
 
 struct child {
 	const struct proto_admitted *tenant;
@@ -59,7 +59,7 @@ static void child_kill(struct child *child)
 	(void)close(child->pipe[0]);
 }
 
-/* --- tests -------------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void test_peers(void)
 {
@@ -186,7 +186,8 @@ static void test_seals(void)
 		      (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL));
 		CHECK(ftruncate(a.fds[i], 4096) < 0);
 	}
-	/* Grant and board, opened again for writing (the same user may), still cannot be written. */
+	/* Grant and board, opened again for writing (the same user may), still cannot be
+	 * written. */
 	for (int i = 0; i < 3; i += 2) {
 		int again;
 

@@ -64,7 +64,7 @@ void client_sleep_ms(int ms)
 	(void)poll(NULL, 0, ms);
 }
 
-/* --- the daemon --------------------------------------------------------------------------------- */
+/* --- the daemon ------------------------------------------------------------------------------- */
 
 void daemon_prepare(struct test_daemon *d, const char *config_text)
 {
@@ -149,7 +149,7 @@ void daemon_remove(struct test_daemon *d)
 	daemon_on_failure = NULL;
 }
 
-/* --- messages ----------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 int client_try_connect(const char *socket_path)
 {
@@ -265,7 +265,7 @@ void client_expect_end(int fd, int timeout_ms)
 	CHECK(got == 0);
 }
 
-/* --- tenants ------------------------------------------------------------------------------------ */
+/* --- tenants ---------------------------------------------------------------------------------- */
 
 int client_admit(int fd, const struct wish *wish, struct received *ret_answer)
 {
@@ -417,7 +417,7 @@ struct shm_grant grant_now(const struct attached *a)
 	return copy;
 }
 
-/* --- status ------------------------------------------------------------------------------------- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 static json_t *read_report(const struct received *r)
 {

@@ -25,7 +25,7 @@
 #define CHECK(condition) client_check((condition) != 0, #condition, __FILE__, __LINE__)
 void client_check(int is_true, const char *what, const char *file, int line);
 
-/* --- the daemon --------------------------------------------------------------------------------- */
+/* --- the daemon ------------------------------------------------------------------------------- */
 
 struct test_daemon {
 	pid_t pid;
@@ -45,7 +45,7 @@ int daemon_stop(struct test_daemon *d, int signal);
 /* Stops, shows the log when the test failed, removes the folder. */
 void daemon_remove(struct test_daemon *d);
 
-/* --- messages ----------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 union any_message {
 	struct proto_header header;
@@ -79,7 +79,7 @@ void client_expect(int fd, uint16_t type, struct received *ret_received);
 /* The daemon closes the connection; messages before that are passed over. */
 void client_expect_end(int fd, int timeout_ms);
 
-/* --- tenants ------------------------------------------------------------------------------------ */
+/* --- tenants ---------------------------------------------------------------------------------- */
 
 struct wish {
 	const char *name;
@@ -118,7 +118,7 @@ volatile struct shm_proc *attached_line(const struct attached *a);
 /* A copy taken under the sequence number. */
 struct shm_grant grant_now(const struct attached *a);
 
-/* --- status ------------------------------------------------------------------------------------- */
+/* --- status ----------------------------------------------------------------------------------- */
 
 /* The report; json_decref it. NULL when the daemon does not answer. */
 json_t *client_status(const struct test_daemon *d);
@@ -129,7 +129,7 @@ int64_t status_number(const json_t *status, const char *path);
 int64_t daemon_number(const struct test_daemon *d, const char *path);
 int64_t tenant_number(const struct test_daemon *d, const char *name, const char *key);
 
-/* --- time --------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 uint64_t client_now_ns(void);
 void client_sleep_ms(int ms);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# lithosd as a program: command line, bad configurations, start and end, what it tells its manager, and
-# drivers that are not as they should be.
+# lithosd as a program: command line, bad configurations, start and end, what it tells its manager,
+# and drivers that are not as they should be.
 
 load common
 

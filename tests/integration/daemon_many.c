@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many at once: 300 processes attach together, and of 32 tenants one after the other is killed, beside
- * two programs that take all of the processors. Prints how long things took; the limits asserted are
- * generous, because the machine may be shared.
+ * Many at once: 300 processes attach together, and of 32 tenants one after the other is killed,
+ * beside two programs that take all of the processors. Prints how long things took; the limits
+ * asserted are generous, because the machine may be shared.
  *
- * A death has two parts: from the signal until the process is dead, which is the kernel's (a process
- * that waits for a processor dies when it gets one), and from there until its TPCs are free.
+ * A death has two parts: from the signal until the process is dead, which is the kernel's (a
+ * process that waits for a processor dies when it gets one), and from there until its TPCs are
+ * free.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@
 
 static struct test_daemon d;
 
-/* --- 300 at once -------------------------------------------------------------------------------- */
+/* --- 300 at once ------------------------------------------------------------------------------ */
 
 static void attach_and_wait(const struct proto_admitted *tenant, int start, int done)
 {
@@ -86,7 +87,7 @@ static void test_attach_together(void)
 	CHECK(daemon_number(&d, "ledger.is_consistent") == 1);
 }
 
-/* --- deaths under load -------------------------------------------------------------------------- */
+/* --- deaths under load ------------------------------------------------------------------------ */
 
 /* A tenant of two TPCs whose only process this is; it says something new every millisecond. */
 static void be_tenant(void *cookie)

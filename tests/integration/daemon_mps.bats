@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# lithosd and MPS, as tenants see the two: who waits for which, what is said when something dies, and who
-# is let in at the end. MPS is tests/programs/fake_mps_control.c, held back by the file `hold`.
-# The programs' own shells expand what stands in single quotes.
+# lithosd and MPS, as tenants see the two: who waits for which, what is said when something dies,
+# and who is let in at the end. MPS is tests/programs/fake_mps_control.c, held back by the file
+# `hold`. The programs' own shells expand what stands in single quotes.
 # shellcheck disable=SC2016
 
 bats_require_minimum_version 1.5.0

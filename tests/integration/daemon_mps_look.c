@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A process that attaches has made a context, so MPS has a server: the daemon looks for it then, and not
- * when its next period is over. A server that was not seen could die unnoticed.
+ * A process that attaches has made a context, so MPS has a server: the daemon looks for it then,
+ * and not when its next period is over. A server that was not seen could die unnoticed.
  *
  * Each round a server of the fake control (tests/programs/fake_mps_control.c) starts, a process
- * attaches as soon as it is there, and the answer to ATTACH comes from a daemon that knows it. By the
- * period of 50 ms alone the daemon would know it in a few rounds of all.
+ * attaches as soon as it is there, and the answer to ATTACH comes from a daemon that knows it. By
+ * the period of 50 ms alone the daemon would know it in a few rounds of all.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -110,7 +110,8 @@ static void test_division(void)
 	CHECK(tenant_number(&d, "a", "borrowed") == 40 && tenant_number(&d, "a", "borrow") == 66);
 	CHECK(tenant_number(&d, "owner", "lent") == 0);
 	actor_tell(&b, 'w');
-	/* The 40, and in advance of the owner's idleness its 26 as well, for one of the two each. */
+	/* The 40, and in advance of the owner's idleness its 26 as well, for one of the two
+	 * each. */
 	WAIT_UNTIL(tenant_number(&d, "a", "borrow") + tenant_number(&d, "b", "borrow") == 66 &&
 		   tenant_number(&d, "b", "borrow") < 40);
 	CHECK(borrowed_is(40));

@@ -4,8 +4,8 @@
 
     fake_daemon.py SOCKET --log FILE [--admit HOW] [--return HOW] ...
 
-Each message that arrives becomes a line of FILE. HOW: ok, refuse, garbage, version, short, long, close,
-silent, slow, owner (of a tenant that asked for nothing). The layouts are those of
+Each message that arrives becomes a line of FILE. HOW: ok, refuse, garbage, version, short, long,
+close, silent, slow, owner (of a tenant that asked for nothing). The layouts are those of
 include/lithos/proto.h.
 """
 import argparse

@@ -10,8 +10,8 @@ add_dependencies(integration_link_shim lithos_shim lithos_sim)
 foreach(case masks activity best_effort kept returns refused silent hangs_up version unsealed magic line nobody
 	garbage threads fork child verified unverified)
 	set(threads THREADS)
-	# ThreadSanitizer does not bear threads made after a fork, and takes mapping memory anew under
-	# its readers, which is what returning means, for a race.
+	# ThreadSanitizer does not bear threads made after a fork, and takes mapping memory anew
+	# under its readers, which is what returning means, for a race.
 	if(case MATCHES "^(child|returns)$")
 		set(threads "")
 	endif()

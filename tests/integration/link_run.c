@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * link_run OWN BORROW COMMAND...: runs a command as a tenant of a daemon that only attaches
- * (link_daemon.h). OWN and BORROW are bits FROM-TO, or `none`. Places 0 and 1 of the board are owners
- * of bits 9-16 and 18-25; with LINK_TURNS=1 in the environment they work now and then, and the borrow
- * set moves, every few milliseconds.
+ * (link_daemon.h). OWN and BORROW are bits FROM-TO, or `none`. Places 0 and 1 of the board are
+ * owners of bits 9-16 and 18-25; with LINK_TURNS=1 in the environment they work now and then, and
+ * the borrow set moves, every few milliseconds.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A tenant under the shim, and beside it, in a thread, a daemon that does what the case says
- * (link_daemon.h). Where launches went is read from the simulated GPU's trace. One case a run, named
- * on the command line: a process attaches once.
+ * (link_daemon.h). Where launches went is read from the simulated GPU's trace. One case a run,
+ * named on the command line: a process attaches once.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -331,7 +331,8 @@ static void case_best_effort(void)
 	CHECK(test.daemon.line->own_tpc_ns == 0);
 }
 
-/* An owner of everything keeps four TPCs: best effort is told of the others, and has no more, idle or not. */
+/* An owner of everything keeps four TPCs: best effort is told of the others, and has no more, idle
+ * or not. */
 static void case_kept(void)
 {
 	struct tpcset all = link_bits(0, TPCSET_BITS - 1), kept = link_bits(0, 3), used;
@@ -560,8 +561,8 @@ static void case_fork(void)
 	int nr_before = nr_descriptors();
 	pid_t child = fork();
 	if (child == 0) {
-		/* The socket, the activity and the eventfd of the shim are closed here; the daemon's
-		 * are the test's own. */
+		/* The socket, the activity and the eventfd of the shim are closed here; the
+		 * daemon's are the test's own. */
 		int nr = nr_descriptors();
 		_Exit(nr == nr_before - 3 ? 0 : 1);
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# How much device memory `lithos status` says a tenant has, with the real lithosd on the simulated GPU
-# that processes share.
+# How much device memory `lithos status` says a tenant has, with the real lithosd on the simulated
+# GPU that processes share.
 # The programs' own shells expand what stands in single quotes, and every test has its own `pids`.
 # shellcheck disable=SC2016,SC2030,SC2031
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tenant whose memory is looked at from outside: memory_holder NAME STEP... makes a file NAME.n after
- * its nth step (from 1) and goes on when somebody has removed it, or ends in failure after two minutes.
+ * A tenant whose memory is looked at from outside: memory_holder NAME STEP... makes a file NAME.n
+ * after its nth step (from 1) and goes on when somebody has removed it, or ends in failure after
+ * two minutes.
  */
 #include "prog.h"
 

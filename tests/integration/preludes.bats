@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# The measurements of tests/programs/preludes.c on the simulated GPU: they measure, and what they launch
-# runs exactly once (the program itself looks at every block). Times mean little here.
+# The measurements of tests/programs/preludes.c on the simulated GPU: they measure, and what they
+# launch runs exactly once (the program itself looks at every block). Times mean little here.
 
 bats_require_minimum_version 1.5.0
 load common
@@ -17,8 +17,8 @@ measure() {
 	natively timeout 100 "$PROGRAMS/preludes" --preemptions 0 --peer-preemptions 0 --blocks 100 --block-us 10 "$@"
 }
 
-# Many waves, each of blocks so long that a machine that is slow to react tells most launches. Of an option
-# that is there twice the first counts.
+# Many waves, each of blocks so long that a machine that is slow to react tells most launches. Of an
+# option that is there twice the first counts.
 drains() {
 	measure --drains "$@" --drain-samples 4 --drain-blocks 500,2000 --drain-block-us 5000,20000 \
 		--drain-out out.json
@@ -76,7 +76,8 @@ cells() {
 		assert [r["block_us"] for r in rows] == ["2", "5", "10", "20", "50", "100"] * 3, rows
 		# Never faster than its blocks take; a simulator that falls behind only adds.
 		assert all(float(r["native_us"]) > 1000 for r in rows), rows
-		# The device's time, which is exact: where blocks are long the simulator keeps up with it.
+		# The device's time, which is exact: where blocks are long the simulator keeps up
+		# with it.
 		assert all(-50 < float(r[k]) < 100 for r in rows[5::6] for k in ("gate_pct", "claim_pct")), rows
 	PY
 }

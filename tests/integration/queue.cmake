@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Virtual streams on the simulated GPU: every program of tests/programs with all its launches held back
-# for a while. queue.bats compares their output with that without.
+# Virtual streams on the simulated GPU: every program of tests/programs with all its launches held
+# back for a while. queue.bats compares their output with that without.
 foreach(seed 1 2 3)
 	set(queue_env LITHOS_HOLD=always:${seed} LITHOS_STATS=1 LITHOS_TPC_QUOTA=33)
 	foreach(name where once dlopens coop clusters attrs linked procaddr)

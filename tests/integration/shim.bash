@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # What the shim's bats files share, on top of common.bash: `load shim`.
 
-# tenant ENV... PROGRAM ARG...: a program of tests/programs under the shim, with this run's own trace
-# (trace.txt), run directory (run) and topology cache (cache).
+# tenant ENV... PROGRAM ARG...: a program of tests/programs under the shim, with this run's own
+# trace (trace.txt), run directory (run) and topology cache (cache).
 tenant() {
 	local settings=()
 	while [[ "$1" == *=* ]]; do
@@ -23,7 +23,8 @@ with_stats() {
 	"$LITHOS" run --sim --stats=json --stats-file=stats.json "$@"
 }
 
-# stats EXPRESSION: Python over the statistics `s`, its counters `c` and kernels by name `k` is true.
+# stats EXPRESSION: Python over the statistics `s`, its counters `c` and kernels by name `k` is
+# true.
 stats() {
 	python3 - "$1" <<-'PY'
 		import json, sys
@@ -35,9 +36,9 @@ stats() {
 	PY
 }
 
-# trace EXPRESSION: Python over the grids `g` of trace.txt, those of the probe left out; each has kernel,
-# type, blocks, bits (the set of mask bits whose TPCs ran a block) and disabled (the descriptor's mask).
-# `chip` are an H100's bits.
+# trace EXPRESSION: Python over the grids `g` of trace.txt, those of the probe left out; each has
+# kernel, type, blocks, bits (the set of mask bits whose TPCs ran a block) and disabled (the
+# descriptor's mask). `chip` are an H100's bits.
 trace() {
 	python3 - "$1" <<-'PY'
 		import re, sys

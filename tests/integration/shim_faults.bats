@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Drivers that are not as expected: the program runs as if lithos were not there, with one line of log.
+# Drivers that are not as expected: the program runs as if lithos were not there, with one line of
+# log.
 
 load common
 load shim
@@ -10,8 +11,8 @@ setup() {
 	require_command python3
 }
 
-# left_alone FAULT REASON: a fresh tenant with a quota of 4 under the fault is told and given the whole
-# GPU, its results are right, and the one line of log has the reason.
+# left_alone FAULT REASON: a fresh tenant with a quota of 4 under the fault is told and given the
+# whole GPU, its results are right, and the one line of log has the reason.
 left_alone() {
 	run tenant LITHOS_SIM_FAULT="$1" LITHOS_TPC_QUOTA=4 LITHOS_STATS=1 shim_told
 	assert_status 0

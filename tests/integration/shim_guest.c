@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tenant that brings a profiler: it subscribes through the driver's own tools table, the way CUPTI
- * does, takes release 1 of every descriptor for a record of its own, and checks that each of its
- * records was written. What lithos adds must leave them alone. One line of key=value.
+ * A tenant that brings a profiler: it subscribes through the driver's own tools table, the way
+ * CUPTI does, takes release 1 of every descriptor for a record of its own, and checks that each of
+ * its records was written. What lithos adds must leave them alone. One line of key=value.
  */
 #include "prog.h"
 

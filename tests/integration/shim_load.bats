@@ -108,7 +108,8 @@ setup() {
 	cp "$SHIM_DIR/libcuda.so.1" copy/
 	ln -s "$SHIM_DIR/libcuda.so.1" plain/libcuda.so.1
 	local path="$SHIM_DIR:$PWD/copy:$SHIM_DIR:$PWD/plain"
-	# The simulator is behind all of them; it says that it is none of NVIDIA's, so it is skipped too.
+	# The simulator is behind all of them; it says that it is none of NVIDIA's, so it is skipped
+	# too.
 	run env LITHOS_TPC_QUOTA=4 LD_LIBRARY_PATH="$path:$SIM_DIR" timeout 60 "$TOLD"
 	if [ "$status" -eq 77 ]; then
 		assert_equal "$(nr_complaints)" 1

@@ -88,8 +88,8 @@ confined() {
 	assert_status 0
 	assert_equal "$(field max_4)" 30
 	trace 'any(grid.type == 3 and len(grid.bits) > 40 for grid in g)'
-	# The driver keeps clusters of more than 2 blocks off the left-over TPCs; the mask that the hardware
-	# got still says so, beside the quota's.
+	# The driver keeps clusters of more than 2 blocks off the left-over TPCs; the mask that the
+	# hardware got still says so, beside the quota's.
 	trace 'sum(1 for grid in g if grid.type == 3 and set(range(72, 128)) <= grid.disabled) >= 3'
 	rm trace.txt
 	run tenant LITHOS_TPC_QUOTA=33 clusters
@@ -150,7 +150,8 @@ told() {
 	assert_status 0
 	assert_line '"sms":264,'
 	assert_line '"lk_null":.*"min_grid":528,'
-	# cuBLAS makes the grids of kernels with clusters of this answer: it must agree with the count.
+	# cuBLAS makes the grids of kernels with clusters of this answer: it must agree with the
+	# count.
 	assert_line '"lk_null":.*"max_clusters":{[^}]*"2":264,'
 	run tenant LITHOS_TPC_QUOTA=4 LITHOS_TOLD_SMS=528 attrs
 	assert_status 0

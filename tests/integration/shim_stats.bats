@@ -29,7 +29,8 @@ setup() {
 	stats 'k["lk_saxpy"]["launches"] == 100 + 15 + 15 + 27'
 	stats 'k["lk_count"]["launches"] == 2 * (100 + 15 + 10 + 15 + 27)'
 	stats '"G" in k["lk_saxpy"]["flags"].upper()'
-	# Replays that follow one another are sampled; which kernels, depends on when the tracker looks.
+	# Replays that follow one another are sampled; which kernels, depends on when the tracker
+	# looks.
 	stats 'k["lk_saxpy"]["timed"] + k["lk_count"]["timed"] > 0'
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# The topology is probed once and kept in a file per GPU, which is not believed when anything is wrong.
+# The topology is probed once and kept in a file per GPU, which is not believed when anything is
+# wrong.
 
 load common
 load shim

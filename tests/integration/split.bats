@@ -62,7 +62,8 @@ split_run() {
 	LITHOS_SIM_TRACE="$PWD/trace.txt" run split_run atoms:8 "${CUT[@]}"
 	assert_status 0
 	assert_line '^program=cut .*ok=1'
-	# The grid ends with the atom: blocks in front of it pass the gate in vain, those behind it do not come.
+	# The grid ends with the atom: blocks in front of it pass the gate in vain, those behind it
+	# do not come.
 	assert_equal "$(grep -c 'kernel=lk_count .*blocks_run=163 .*left=0 ' trace.txt)" 8
 	assert_equal "$(grep -c 'kernel=lk_count .*blocks_run=163 .*left=978 ' trace.txt)" 8
 	# The first one goes whole: its code is not read yet.
@@ -75,9 +76,9 @@ split_run() {
 	[ "$(kernel total_ns)" -ge 8100000 ]
 }
 
-# overlap_trace: of the kernels of `overlap` with 133 blocks, in trace.txt, the number of atoms that began
-# before the one in front had ended. Wrong when the first one of a kernel, or its last, or a kernel that was
-# launched whole, began before everything in front had ended.
+# overlap_trace: of the kernels of `overlap` with 133 blocks, in trace.txt, the number of atoms that
+# began before the one in front had ended. Wrong when the first one of a kernel, or its last, or a
+# kernel that was launched whole, began before everything in front had ended.
 overlap_trace() {
 	python3 - <<- 'END'
 		import sys
@@ -152,7 +153,8 @@ overlap_trace() {
 	[[ "$stderr" == *LITHOS_SPLIT* ]]
 }
 
-# A gang that no reader of code finds, on half of the TPCs that it needs: told to go, and nothing moves.
+# A gang that no reader of code finds, on half of the TPCs that it needs: told to go, and nothing
+# moves.
 meet_run() {
 	LITHOS_SIM_KERNELS="$PROGRAMS/meet_sim_kernels.so" LITHOS_SPLIT=preempt:300 timeout 120 \
 		"$LITHOS" run --quota 4 --stats=json --stats-file=stats.json -- "$PROGRAMS/meet"
@@ -177,8 +179,8 @@ with_daemon() {
 	[ -d "$XDG_RUNTIME_DIR" ] || mkdir -m 0700 "$XDG_RUNTIME_DIR"
 }
 
-# beside QUOTA "OWNER'S OPTIONS" "BORROWER'S OPTIONS" [BORROWER'S WAY [OWNER'S]]: with a daemon, long kernels on what an
-# owner lends whose pulses take the GPU back, until both have ended.
+# beside QUOTA "OWNER'S OPTIONS" "BORROWER'S OPTIONS" [BORROWER'S WAY [OWNER'S]]: with a daemon,
+# long kernels on what an owner lends whose pulses take the GPU back, until both have ended.
 beside() {
 	local owner
 	with_daemon
@@ -194,7 +196,8 @@ beside() {
 	grep -q 'program=cut .*ok=1' cut.txt
 }
 
-# alone_in_atoms PROGRAM...: a tenant of a daemon whose long kernels go in atoms though there is no owner.
+# alone_in_atoms PROGRAM...: a tenant of a daemon whose long kernels go in atoms though there is no
+# owner.
 alone_in_atoms() {
 	with_daemon
 	LITHOS_SPLIT=atoms:always "$LITHOS" run --sim --stats=json --stats-file=stats.json -- "$@" > out.txt
@@ -234,7 +237,8 @@ beside_an_owner() {
 	beside 100% "--rounds 100 --gap-ms 15" "--rounds 15 --blocks 2500 --us 2000" "$@"
 }
 
-# again_until CHECK COMMAND...: at most four times, as a slow machine may miss what the check is about.
+# again_until CHECK COMMAND...: at most four times, as a slow machine may miss what the check is
+# about.
 again_until() {
 	local check=$1
 	shift
@@ -253,8 +257,8 @@ has_cut() {
 	[ "$(counter works_cut)" -gt 0 ]
 }
 
-# On a machine that leaves the simulated GPU 100 ms without a processor a kernel is taken for one that stands still,
-# and launched whole from then on.
+# On a machine that leaves the simulated GPU 100 ms without a processor a kernel is taken for one
+# that stands still, and launched whole from then on.
 none_was_rescued() {
 	[ "$(counter works_helped)" -eq 0 ]
 }

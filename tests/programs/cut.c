@@ -4,13 +4,15 @@
  *
  *   cut [--rounds N] [--blocks N] [--us N] [--chain N] [--nap-ms N]
  *       kernels of so many blocks of so many us
- *   cut --pulse [--rounds N] [--gap-ms N] [--pulse-us N]  an owner: a kernel of 66 blocks of 20 us, and a gap
+ *   cut --pulse [--rounds N] [--gap-ms N] [--pulse-us N]
+ *       an owner: a kernel of 66 blocks of 20 us, and a gap
  *
- * In each of three streams (two of them blocking, and the NULL stream, which waits for both) a round is: a
- * long kernel that adds one to each block's word, or several behind one another, a copy of the words to the
- * host, an event, and in the other stream a wait for the event and a copy of the same words. Each copy must
- * see every block of the kernel in front of it, and none of a later one. The host function behind it sees
- * the copy. With --nap-ms each of several kernels has a copy of its own, behind a host function that sleeps.
+ * In each of three streams (two of them blocking, and the NULL stream, which waits for both) a
+ * round is: a long kernel that adds one to each block's word, or several behind one another, a copy
+ * of the words to the host, an event, and in the other stream a wait for the event and a copy of
+ * the same words. Each copy must see every block of the kernel in front of it, and none of a later
+ * one. The host function behind it sees the copy. With --nap-ms each of several kernels has a copy
+ * of its own, behind a host function that sleeps.
  *
  * --pulse prints how long its kernels took from launch to end: median and longest, us.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a program may rely on although its launches are held back: arguments and small sources are read
- * when it calls, the NULL stream orders the blocking ones, an executable graph keeps its parameters for
- * the launches before an update, destroyed streams and events finish their work, queries come to
- * an end, and so does the program (--leave) without waiting for anything.
+ * What a program may rely on although its launches are held back: arguments and small sources are
+ * read when it calls, the NULL stream orders the blocking ones, an executable graph keeps its
+ * parameters for the launches before an update, destroyed streams and events finish their work,
+ * queries come to an end, and so does the program (--leave) without waiting for anything.
  *
  * Each part leaves exact numbers in memory. Run natively it tests the test.
  */

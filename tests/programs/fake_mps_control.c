@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Behaves like nvidia-cuda-mps-control, for tests on machines without a GPU; like nvidia-cuda-mps-server
- * under that name, which it gives itself for its servers.
+ * Behaves like nvidia-cuda-mps-control, for tests on machines without a GPU; like
+ * nvidia-cuda-mps-server under that name, which it gives itself for its servers.
  *
  *   -d                 leaves its parent, takes control_lock, makes `control` (a FIFO here) and
- *                      nvidia-cuda-mps-control.pid in CUDA_MPS_PIPE_DIRECTORY, and runs until `quit`.
- *                      Ends with 1 when the directory has a control already. -multiuser-server: ignored
- *   without -d         reads commands: `quit` ends the control and waits for that, `get_server_list`
- *                      prints the server's pid
+ *                      nvidia-cuda-mps-control.pid in CUDA_MPS_PIPE_DIRECTORY, and runs until
+ *                      `quit`. Ends with 1 when the directory has a control already.
+ *                      -multiuser-server: ignored
+ *   without -d         reads commands: `quit` ends the control and waits for that,
+ *                      `get_server_list` prints the server's pid
  *
  *   FAKE_MPS_SERVER=at-start   a server from the beginning; on-demand (the default): as soon as the
  *                              file `client` is in the pipe directory. One that dies is replaced
@@ -196,8 +197,8 @@ static int is_told_to_quit(int control)
 	return strstr(text, "quit") != NULL;
 }
 
-/* Asked again and again: between fork and exec the server has this process' handler, which takes the
- * signal and does nothing. */
+/* Asked again and again: between fork and exec the server has this process' handler, which takes
+ * the signal and does nothing. */
 static void end_server(pid_t server)
 {
 	pid_t r = 0;

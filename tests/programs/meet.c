@@ -4,9 +4,9 @@
  *
  *   meet [--few N] [--blocks N] [--us N]
  *
- * lk_barrier with few blocks, with all, and with few again, each of 1,024 threads, behind a memset of
- * the word that its blocks count in; behind it a copy of the word, which must see each block once. Where the
- * blocks have no room the program does not end; callers put `timeout` in front.
+ * lk_barrier with few blocks, with all, and with few again, each of 1,024 threads, behind a memset
+ * of the word that its blocks count in; behind it a copy of the word, which must see each block
+ * once. Where the blocks have no room the program does not end; callers put `timeout` in front.
  */
 #include "prog.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lk_barrier on the simulated GPU with code that shows no waiting: a gang that no reader of code finds. For
- * LITHOS_SIM_KERNELS.
+ * lk_barrier on the simulated GPU with code that shows no waiting: a gang that no reader of code
+ * finds. For LITHOS_SIM_KERNELS.
  *
- * The builtin one is known to the device to wait for all blocks of its grid. Here each block waits for the
- * word to say that all have come, in whichever launch of the kernel they are: as blocks on hardware do.
- * One such kernel may run at a time.
+ * The builtin one is known to the device to wait for all blocks of its grid. Here each block waits
+ * for the word to say that all have come, in whichever launch of the kernel they are: as blocks on
+ * hardware do. One such kernel may run at a time.
  */
 #include <string.h>
 

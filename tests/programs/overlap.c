@@ -4,14 +4,15 @@
  *
  *   overlap [--rounds N] [--waves N] [--us N] [--extra N] [--early]
  *
- * A kernel of so many waves of blocks of so many us, and --extra blocks more, adds one to each block's word;
- * the kernel behind it adds the words to sums. A sum must be 1 + 2 + ... of the rounds, so a block that the
- * second kernel did not see shows. The time between two events around the first kernel is printed twice,
- * medians: launched (in atoms, with LITHOS_SPLIT=atoms:N), and as a graph, which nobody splits. The first
- * round of each is not timed.
+ * A kernel of so many waves of blocks of so many us, and --extra blocks more, adds one to each
+ * block's word; the kernel behind it adds the words to sums. A sum must be 1 + 2 + ... of the
+ * rounds, so a block that the second kernel did not see shows. The time between two events around
+ * the first kernel is printed twice, medians: launched (in atoms, with LITHOS_SPLIT=atoms:N), and
+ * as a graph, which nobody splits. The first round of each is not timed.
  *
- * With --early the kernel behind may begin before the first one has ended, if that lets it. It does not wait for
- * the rest: for simulated GPUs, where the end of a kernel is seen by whatever begins after it.
+ * With --early the kernel behind may begin before the first one has ended, if that lets it. It does
+ * not wait for the rest: for simulated GPUs, where the end of a kernel is seen by whatever begins
+ * after it.
  */
 #include "prog.h"
 

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The preludes on a device: every block of a gated or claimed launch runs exactly once, whatever is
- * cut, given up, disarmed, resumed or joined; a launch reports when it gave a block up, and only then;
- * and the reader reads machine code. Subscribes to the launch hook itself, so it runs without the shim.
+ * cut, given up, disarmed, resumed or joined; a launch reports when it gave a block up, and only
+ * then; and the reader reads machine code. Subscribes to the launch hook itself, so it runs without
+ * the shim.
  *
  *   preludes [--preemptions N] [--blocks N] [--threads N] [--block-us N]
  *            [--peer-preemptions N] [--peer-block-us N] [--peer-dies]
  *            [--drains [--drain-...]] [--cost]
  *
- * lk_count adds one to the word of each block that ran. Preemption is tried with grids of --blocks, in
- * clusters of four too, and five times as many for the second process, so a machine that is slow to
- * react needs a larger --block-us, and one that simulates slowly fewer blocks; it goes on until a
- * kernel was cut. The second process, this program again with --peer, owns an epoch and raises it;
- * slots here name it through IPC memory. --peer-dies kills it while a kernel of ours reads its epoch.
+ * lk_count adds one to the word of each block that ran. Preemption is tried with grids of --blocks,
+ * in clusters of four too, and five times as many for the second process, so a machine that is slow
+ * to react needs a larger --block-us, and one that simulates slowly fewer blocks; it goes on until
+ * a kernel was cut. The second process, this program again with --peer, owns an epoch and raises
+ * it; slots here name it through IPC memory. --peer-dies kills it while a kernel of ours reads its
+ * epoch.
  *
  * Two measurements follow the tests when they are named: --drains, how long a launch takes to leave
  * (preludes_drains.c, with its options), and --cost, what gate and claim add to a kernel
@@ -297,8 +299,8 @@ static void helper(const struct shape *shape)
 }
 
 /*
- * A launch and its helper are told to go, each between blocks of the other, and a rescue that is not told
- * joins them: every block once, though both gave it up.
+ * A launch and its helper are told to go, each between blocks of the other, and a rescue that is
+ * not told joins them: every block once, though both gave it up.
  */
 static void rescue(const struct shape *shape, long times)
 {

@@ -2,12 +2,12 @@
 /*
  * What gate and claim add to a kernel, by the length of its blocks and how many threads they have.
  *
- * As it is, gated with a range of all its blocks, and claimed with nobody telling it to go, in turns,
- * so that a clock that changes meets all three; medians of 15, by the GPU's clock from before the
- * launch to after it. Grids fill the GPU for about 5 ms, with at most COST_MAX_BLOCKS blocks: on 132
- * SMs 190 waves of blocks of 2 us, 47 of 100 us. The kernel computes (preludes_fma.c), first with as
- * many warps an SM as leave each its full speed, then with four times as many, when preludes compete
- * with the kernel for issue slots.
+ * As it is, gated with a range of all its blocks, and claimed with nobody telling it to go, in
+ * turns, so that a clock that changes meets all three; medians of 15, by the GPU's clock from
+ * before the launch to after it. Grids fill the GPU for about 5 ms, with at most COST_MAX_BLOCKS
+ * blocks: on 132 SMs 190 waves of blocks of 2 us, 47 of 100 us. The kernel computes
+ * (preludes_fma.c), first with as many warps an SM as leave each its full speed, then with four
+ * times as many, when preludes compete with the kernel for issue slots.
  */
 #include "preludes_measure.h"
 

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Preemption latency: from the moment an owner's flag is stored to the last block of the launch gone,
- * by the length of its blocks and how many it has.
+ * Preemption latency: from the moment an owner's flag is stored to the last block of the launch
+ * gone, by the length of its blocks and how many it has.
  *
  *   --drains [--drain-samples N] [--drain-blocks N,N...] [--drain-block-us N,N...]
  *            [--drain-resident N] [--drain-limit-s N] [--drain-out FILE.json] [--threads N]
  *
- * One sample: a claimed launch; when its first block has said through host memory that it began, and
- * up to a block's length later, so that all phases of a block occur, the epoch is raised by a stream
- * write on a stream of high priority: the way an owner does it. A launch that gave no block up was over
- * or nearly: it does not count, and another is made. After each, every block either ran once, or was
- * given up and did not run; the last of a cell is resumed, and then each has run once.
+ * One sample: a claimed launch; when its first block has said through host memory that it began,
+ * and up to a block's length later, so that all phases of a block occur, the epoch is raised by a
+ * stream write on a stream of high priority: the way an owner does it. A launch that gave no block
+ * up was over or nearly: it does not count, and another is made. After each, every block either ran
+ * once, or was given up and did not run; the last of a cell is resumed, and then each has run once.
  *
- * Time. Three events, so all stamps are of the GPU's clock: on the urgent stream one before the write
- * and one after it, on the launch's stream one after the launch. The write took effect between the
- * first two: the latency given, first to third, is too long by at most `write` (p50 in the table), and
- * by the one or two microseconds in which the GPU finishes a launch after its last block. An event's
- * own stamp is good to half a microsecond. `call` is what the CPU saw: from before its calls to the
- * return of the wait for the launch.
+ * Time. Three events, so all stamps are of the GPU's clock: on the urgent stream one before the
+ * write and one after it, on the launch's stream one after the launch. The write took effect
+ * between the first two: the latency given, first to third, is too long by at most `write` (p50 in
+ * the table), and by the one or two microseconds in which the GPU finishes a launch after its last
+ * block. An event's own stamp is good to half a microsecond. `call` is what the CPU saw: from
+ * before its calls to the return of the wait for the launch.
  *
- * How many blocks are resident decides how fast the others leave: each that leaves takes a place for
- * a moment. It is 8 an SM, or --drain-resident, unless the launch would then be over too soon to be
- * told: 4, 2 or 1. On 132 SMs 1,000 blocks of 5 us run one an SM, for 38 us. Blocks compute
- * (preludes_fma.c). All cells together take at most --drain-limit-s: what is left of it is shared by
- * the cells to come, and one that runs out of its share has fewer samples, as its row says.
+ * How many blocks are resident decides how fast the others leave: each that leaves takes a place
+ * for a moment. It is 8 an SM, or --drain-resident, unless the launch would then be over too soon
+ * to be told: 4, 2 or 1. On 132 SMs 1,000 blocks of 5 us run one an SM, for 38 us. Blocks compute
+ * (preludes_fma.c). All cells together take at most --drain-limit-s: what is left of it is shared
+ * by the cells to come, and one that runs out of its share has fewer samples, as its row says.
  */
 #include "preludes_measure.h"
 

@@ -2,15 +2,16 @@
 /*
  * The kernel of the measurements: blocks that compute for a given time.
  *
- * A loop that reads the clock would end on time, but it slows down the preludes of blocks that begin
- * beside it more than kernels do. So every thread does rounds of 32 dependent multiply-adds, as
- * src/bench/long/fma.c does, and how many rounds are a block's time is measured: the least of many
- * times of one wave that fills the GPU, less that of a wave of fewer rounds; by the GPU's clock.
+ * A loop that reads the clock would end on time, but it slows down the preludes of blocks that
+ * begin beside it more than kernels do. So every thread does rounds of 32 dependent multiply-adds,
+ * as src/bench/long/fma.c does, and how many rounds are a block's time is measured: the least of
+ * many times of one wave that fills the GPU, less that of a wave of fewer rounds; by the GPU's
+ * clock.
  *
- * A multiply-add takes four cycles, and each of the four schedulers of an SM begins one a cycle, so up
- * to 16 warps an SM, spread evenly, do not slow each other down: with 64 threads and 8 blocks an SM,
- * the usual here, a block takes its time no matter how many are beside it. With more threads, blocks
- * get shorter when others leave.
+ * A multiply-add takes four cycles, and each of the four schedulers of an SM begins one a cycle, so
+ * up to 16 warps an SM, spread evenly, do not slow each other down: with 64 threads and 8 blocks an
+ * SM, the usual here, a block takes its time no matter how many are beside it. With more threads,
+ * blocks get shorter when others leave.
  *
  * How many are resident is set through shared memory that nobody uses. On the simulated GPU
  * preludes_sim.c says how long a round takes. A GPU that lowers its clock later runs longer blocks.

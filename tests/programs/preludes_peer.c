@@ -2,7 +2,8 @@
 /*
  * The second process of preludes.c: the owner of an epoch. It is this program again: it allocates
  * memory of its own, writes the handle of it to its standard output, and moves the epoch by one at
- * every byte from its standard input. Bytes answer, so whoever asked knows that the epoch has moved.
+ * every byte from its standard input. Bytes answer, so whoever asked knows that the epoch has
+ * moved.
  *
  * The allocation is of 2 MiB, as the driver's smallest unit of memory that can be exported is: what
  * is exported is all of it, and nothing else should lie in it.

@@ -3,8 +3,8 @@
  * Launches through preludes without the shim: the launch hook is subscribed to here, and a thread
  * says in `edit` what its next launch becomes, before it makes it.
  *
- * Slots and reports are used in turn, so at most NR_SLOTS redirected launches may be on the device at
- * once; every caller waits long before. One thread launches.
+ * Slots and reports are used in turn, so at most NR_SLOTS redirected launches may be on the device
+ * at once; every caller waits long before. One thread launches.
  */
 #include "preludes_rig.h"
 

@@ -2,8 +2,8 @@
 /*
  * lk_fma on the simulated GPU, which loads this object (LITHOS_SIM_KERNELS).
  *
- * A round has a cost; a block stores when it ends and not when it begins, so "began" is said a block
- * later than on hardware. Unlike there, a block is not slowed down by what runs beside it.
+ * A round has a cost; a block stores when it ends and not when it begins, so "began" is said a
+ * block later than on hardware. Unlike there, a block is not slowed down by what runs beside it.
  */
 #include <string.h>
 

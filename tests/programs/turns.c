@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One shape of launch with two times, in turns, as products of a library have: which one it is, only what was
- * launched before tells.
+ * One shape of launch with two times, in turns, as products of a library have: which one it is,
+ * only what was launched before tells.
  *
  *   turns [--rounds N] [--blocks N] [--us N] [--long-us N] [--slow N]
  *
- * A round is a kernel of one block, one of so many blocks of --us, a kernel of two blocks, and the same as
- * before with blocks of --long-us. With --slow both take --long-us in the first so many rounds, and --us from then on.
+ * A round is a kernel of one block, one of so many blocks of --us, a kernel of two blocks, and the
+ * same as before with blocks of --long-us. With --slow both take --long-us in the first so many
+ * rounds, and --us from then on.
  */
 #include "prog.h"
 

@@ -10,11 +10,13 @@ step that own + lent + free = all, that no TPC has two owners, and that no tenan
   stop      a borrower, then an owner, stopped for N seconds
   hostile   a tenant writes random bytes into its region for N seconds
   attach    N processes attach at once; within 2 s
-  order     N programs of the order checker in a borrower, held back by the owner's comings and goings
+  order     N programs of the order checker in a borrower, held back by the owner's comings and
+            goings
   rounds    N rounds of fork, exec, dlclose and 64 threads in one tenant
 
 --strict: times are limits as well (p99 of reclaim 5 ms, attach 2 s), for a machine of one's own;
-without it they are printed only. Exit: 0, 1 with what was wrong on stderr, 77 when a part is not built.
+without it they are printed only. Exit: 0, 1 with what was wrong on stderr, 77 when a part is not
+built.
 """
 import argparse
 import os

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh BUILD [RESULTS]: the torture tests at full counts; a line each, also in the file RESULTS. About a
-# quarter of an hour. Ends with 1 when one failed. STRICT=1: limits on times count as well.
+# run.sh BUILD [RESULTS]: the torture tests at full counts; a line each, also in the file RESULTS.
+# About a quarter of an hour. Ends with 1 when one failed. STRICT=1: limits on times count as well.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:?usage: run.sh BUILD [RESULTS]}" && pwd)

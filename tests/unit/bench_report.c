@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The results: medians of ratios within a repetition, exactly the promised keys, null for unknown. */
+/* The results: medians of ratios within a repetition, exactly the promised keys, null for
+ * unknown. */
 #include "base_files.h"
 
 #include <math.h>

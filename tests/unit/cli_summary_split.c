@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How kernels are launched and why: packed, merged over processes, printed wide, narrow and as JSON. */
+/* How kernels are launched and why: packed, merged over processes, printed wide, narrow and as
+ * JSON. */
 #include "base_files.h"
 
 #include "cli/run/summary.h"
@@ -49,8 +50,8 @@ static const char *print(const struct summary *summary, enum format format, unsi
 }
 
 /*
- * The file's numbers are those of sched/split.h: whoever changes what one of them means changes STATS_VERSION.
- * A new one at the end counts as nothing known to older readers.
+ * The file's numbers are those of sched/split.h: whoever changes what one of them means changes
+ * STATS_VERSION. A new one at the end counts as nothing known to older readers.
  */
 static void test_packing(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock estimate, on invented clocks: true bounds, drift followed, a jump survived; and its error,
- * for programs and ways of looking that bring other bounds close.
+ * The clock estimate, on invented clocks: true bounds, drift followed, a jump survived; and its
+ * error, for programs and ways of looking that bring other bounds close.
  */
 #include "base_files.h"
 
@@ -188,7 +188,8 @@ struct world {
 	uint64_t doubled; /* up to this while it finds nothing */
 	int64_t ppm;
 	uint32_t nr_launches;
-	/* What is demanded of the durations of all but the first 100: half of them, and 99 of 100. */
+	/* What is demanded of the durations of all but the first 100: half of them, and 99 of
+	 * 100. */
 	int64_t median;
 	int64_t most;
 };

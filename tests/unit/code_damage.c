@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Damaged code: random bytes, flipped bits, cut kernels. Nothing is expected of the verdict but that
- * there is one; the sanitizers see the rest, and ctest's time limit an endless loop. Bits are
+ * Damaged code: random bytes, flipped bits, cut kernels. Nothing is expected of the verdict but
+ * that there is one; the sanitizers see the rest, and ctest's time limit an endless loop. Bits are
  * flipped in real kernels, so the damage is among instructions that are understood: branches go
  * astray, loops grow into one another, calls go anywhere.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernels' code is read and judged without a load from memory that is not the kernel's: the fake GPU
- * copies from memory whose other pages may not be touched, so one page too many ends the test. And what
- * is known of a function stays its own: other functions, functions of other generations, and threads.
- * Copies that do not come are not waited for: the next launch looks again.
+ * Kernels' code is read and judged without a load from memory that is not the kernel's: the fake
+ * GPU copies from memory whose other pages may not be touched, so one page too many ends the test.
+ * And what is known of a function stays its own: other functions, functions of other generations,
+ * and threads. Copies that do not come are not waited for: the next launch looks again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +34,7 @@
 
 struct tenant tenant;
 
-/* --- a GPU -------------------------------------------------------------------------------------- */
+/* --- a GPU ------------------------------------------------------------------------------------ */
 
 struct copy {
 	const uint64_t *from;
@@ -171,7 +171,7 @@ static enum code_state state_at(const struct code_reader *reader, size_t at)
 	return code_read(reader, FUNC(1), stream);
 }
 
-/* --- code --------------------------------------------------------------------------------------- */
+/* --- code ------------------------------------------------------------------------------------- */
 
 /* On Ampere. */
 static const uint64_t nop[2] = {0x7918, 0x000fc00000000000};
@@ -198,8 +198,8 @@ static void put_nops(size_t at, size_t end)
 		put(at, nop);
 }
 
-/* Words up to the last that control flow can reach: without padding, and without the mark that ends a
- * kernel, but where a jump through a table makes the reader look for it. */
+/* Words up to the last that control flow can reach: without padding, and without the mark that ends
+ * a kernel, but where a jump through a table makes the reader look for it. */
 static uint32_t words_reached(const struct corpus_kernel *kernel)
 {
 	uint32_t nr = kernel->nr_words;
@@ -241,7 +241,7 @@ static enum code_state expected_of(const struct corpus_kernel *kernel)
 	return strcmp(kernel->verdict, "gang") == 0 ? CODE_STATE_GANG : CODE_STATE_UNSURE;
 }
 
-/* --- reading ------------------------------------------------------------------------------------ */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static void check_kernel(const struct corpus_kernel *kernel, int arch, size_t at)
 {
@@ -371,8 +371,9 @@ static void test_gaps(void **state)
 }
 
 /*
- * A jump through a table: the code is read on to the mark that ends the kernel, over pages that nothing is
- * seen to reach; a page that is called and lies behind a gap is not taken for the kernel's own.
+ * A jump through a table: the code is read on to the mark that ends the kernel, over pages that
+ * nothing is seen to reach; a page that is called and lies behind a gap is not taken for the
+ * kernel's own.
  */
 static void test_table(void **state)
 {
@@ -519,7 +520,8 @@ static void note_two(void)
 	code_note_entry(FUNC(2), (uint64_t)(uintptr_t)gpu.memory + PAGE);
 }
 
-/* What is in front of the copies does not end: nobody waits for it, and nothing is asked for twice. */
+/* What is in front of the copies does not end: nobody waits for it, and nothing is asked for
+ * twice. */
 static void test_stuck(void **state)
 {
 	struct code_reader reader = reader_of(80, 64 * 1024);
@@ -533,7 +535,8 @@ static void test_stuck(void **state)
 	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_SEEN);
 	assert_int_equal(gpu.nr_launches, 1);
 	gpu.is_stuck = 0;
-	/* It is not its turn: the other one's code has come, and is looked at when that is launched. */
+	/* It is not its turn: the other one's code has come, and is looked at when that is
+	 * launched. */
 	assert_int_equal(code_read(&reader, FUNC(2), stream), CODE_STATE_SEEN);
 	assert_int_equal(code_read(&reader, FUNC(1), stream), CODE_STATE_GANG);
 	assert_int_equal(gpu.nr_launches, 1);
@@ -541,7 +544,8 @@ static void test_stuck(void **state)
 	assert_int_equal(gpu.nr_launches, 2);
 }
 
-/* What was begun and not ended makes way: after a flush at once, else when it was not launched for long. */
+/* What was begun and not ended makes way: after a flush at once, else when it was not launched for
+ * long. */
 static void test_abandoned(void **state)
 {
 	struct code_reader reader = reader_of(80, 64 * 1024);
@@ -597,7 +601,7 @@ static void test_failures(void **state)
 	assert_int_equal(gpu.nr_launches, 0);
 }
 
-/* --- the table ---------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void test_states(void **state)
 {

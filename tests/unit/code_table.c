@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is known of kernels' code, when there are more functions than places, and more generations than stamps.
+ * What is known of kernels' code, when there are more functions than places, and more generations
+ * than stamps.
  */
 #include <setjmp.h>
 #include <stdarg.h>

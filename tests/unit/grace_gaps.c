@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The grace period by the gaps seen: the worked example, habits that change, and odd configurations. */
+/* The grace period by the gaps seen: the worked example, habits that change, and odd
+ * configurations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

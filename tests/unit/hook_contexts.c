@@ -5,7 +5,7 @@
  */
 #include "hook_fakes.h"
 
-/* --- contexts ---------------------------------------------------------------------------------------- */
+/* --- contexts --------------------------------------------------------------------------------- */
 
 static CUresult primary_retain(CUcontext *ctx, CUdevice device)
 {
@@ -130,7 +130,7 @@ static void test_green_context(void **state)
 	}
 }
 
-/* --- what the program is told ------------------------------------------------------------------------ */
+/* --- what the program is told ----------------------------------------------------------------- */
 
 static int told = 132; /* the driver's answer */
 
@@ -200,7 +200,7 @@ static void test_grid_that_fills(void **state)
 	assert_int_equal(grid, 132);
 }
 
-/* --- addresses and tables ---------------------------------------------------------------------------- */
+/* --- addresses and tables --------------------------------------------------------------------- */
 
 static void *found;
 

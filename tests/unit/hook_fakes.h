@@ -22,7 +22,7 @@
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
 
-/* --- what slots.c, tenant.c, execs.c, device.c and the tools hook are to the hooks ------------------ */
+/* --- what slots.c, tenant.c, execs.c, device.c and the tools hook are to the hooks ------------ */
 
 #define PASS(name)
 #define HOOK(name) __typeof__(name) *real_##name;

@@ -5,7 +5,7 @@
  */
 #include "hook_fakes.h"
 
-/* --- launches ---------------------------------------------------------------------------------------- */
+/* --- launches --------------------------------------------------------------------------------- */
 
 /* NOLINTNEXTLINE(readability-function-size): the driver's signature */
 static CUresult launch_kernel(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz,
@@ -154,7 +154,7 @@ static void test_no_config(void **state)
 	assert_int_equal(test.key, 0);
 }
 
-/* --- cooperative launches ---------------------------------------------------------------------------- */
+/* --- cooperative launches --------------------------------------------------------------------- */
 
 /* The calls above launch 24 blocks of 210 threads. */
 static void test_gangs(void **state)
@@ -254,7 +254,7 @@ static void test_gangs_on_several_devices(void **state)
 	assert_int_equal(test.nr_driver_calls, 1);
 }
 
-/* --- graphs ------------------------------------------------------------------------------------------ */
+/* --- graphs ----------------------------------------------------------------------------------- */
 
 static CUresult graph_call(CUgraphExec exec, CUstream stream)
 {

@@ -176,7 +176,7 @@ static void test_fallback(void **state)
 	assert_memory_equal(&set, &world.present, sizeof(set));
 }
 
-/* --- garbage ------------------------------------------------------------------------------------ */
+/* --- garbage ---------------------------------------------------------------------------------- */
 
 static void scribble(void *memory, size_t bytes, unsigned int *seed)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The owner's word against the tracker, as fast as both can: while a launch is outstanding, `active`
- * is 1; when nothing is, it becomes 0 after the grace period, and not while a graph is in the driver's
- * call, something is held, or a launch cannot be seen.
+ * The owner's word against the tracker, as fast as both can: while a launch is outstanding,
+ * `active` is 1; when nothing is, it becomes 0 after the grace period, and not while a graph is in
+ * the driver's call, something is held, or a launch cannot be seen.
  */
 #include "link_world.h"
 
@@ -111,7 +111,8 @@ static void test_race(void **state)
 
 static _Atomic uint32_t nr_late;
 
-/* A launch that begins between the tracker's look and its 0, and reads the 1 that is about to go. */
+/* A launch that begins between the tracker's look and its 0, and reads the 1 that is about to
+ * go. */
 static void launch_late(void)
 {
 	if (atomic_load(&world.nr_outstanding) || atomic_load(&nr_late) >= 20)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Regions that are believed and ones that are not; and readers of an owner's activity and of the grant
- * while both are exchanged again and again: no reader finds an address unmapped.
+ * Regions that are believed and ones that are not; and readers of an owner's activity and of the
+ * grant while both are exchanged again and again: no reader finds an address unmapped.
  */
 #include "link_world.h"
 

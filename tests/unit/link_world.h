@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Regions of a tenant in ordinary memory, for tests of src/shim/link without a daemon: what connect.c,
- * tenant.c and slots.c are to it. Included once a program.
+ * Regions of a tenant in ordinary memory, for tests of src/shim/link without a daemon: what
+ * connect.c, tenant.c and slots.c are to it. Included once a program.
  */
 #ifndef LITHOS_TESTS_LINK_WORLD_H
 #define LITHOS_TESTS_LINK_WORLD_H

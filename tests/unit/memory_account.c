@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the process holds: addresses that come back, frees that fail, physical memory with handles and
- * mappings, contexts that end, threads, and a table that cannot grow. Each begins as the child of a
- * fork does.
+ * What the process holds: addresses that come back, frees that fail, physical memory with handles
+ * and mappings, contexts that end, threads, and a table that cannot grow. Each begins as the child
+ * of a fork does.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every call that allocates or frees device memory, with the test in the driver's place: what is
- * counted after each, in which order the driver and the account hear of it, and that neither failure
- * nor a process without a daemon is counted.
+ * counted after each, in which order the driver and the account hear of it, and that neither
+ * failure nor a process without a daemon is counted.
  */
 #include "hook_fakes.h"
 
@@ -21,7 +21,7 @@ static struct {
 	size_t height, depth;
 } rig;
 
-/* --- the driver ------------------------------------------------------------------------------------- */
+/* --- the driver ------------------------------------------------------------------------------- */
 
 static CUresult call(void)
 {
@@ -137,7 +137,7 @@ static int start(void **state)
 	return 0;
 }
 
-/* --- by address ------------------------------------------------------------------------------------- */
+/* --- by address ------------------------------------------------------------------------------- */
 
 static CUdeviceptr_v1 address_v1;
 static CUdeviceptr address;
@@ -285,7 +285,7 @@ static void test_contexts(void **state)
 	}
 }
 
-/* --- physical memory -------------------------------------------------------------------------------- */
+/* --- physical memory -------------------------------------------------------------------------- */
 
 static CUresult create(CUmemGenericAllocationHandle *handle, size_t bytes,
 		       const CUmemAllocationProp *prop, unsigned long long flags)
@@ -380,7 +380,7 @@ static void test_physical_failures(void **state)
 	assert_int_equal(memory_bytes(), 0);
 }
 
-/* --- arrays ----------------------------------------------------------------------------------------- */
+/* --- arrays ----------------------------------------------------------------------------------- */
 
 static CUresult array_v1(CUarray *array, const CUDA_ARRAY_DESCRIPTOR_v1 *descriptor)
 {

@@ -176,8 +176,8 @@ static void test_owners_of_a_full_table(void **state)
 }
 
 /*
- * In a table of the smallest size, bits from the 42nd on do not change where a search starts: one run
- * of all, through the place of another kind with the same key.
+ * In a table of the smallest size, bits from the 42nd on do not change where a search starts: one
+ * run of all, through the place of another kind with the same key.
  */
 static void test_collisions(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Processes are recognised by name, user, parent and environment; pid files that lie are noticed. */
+/* Processes are recognised by name, user, parent and environment; pid files that lie are
+ * noticed. */
 #include "base_files.h"
 
 #include <errno.h>

@@ -53,7 +53,8 @@ static void test_descriptors(void **state)
 
 	(void)state;
 	assert_true(leaked > 2);
-	/* Builtins only: a pipe or a redirection would be a descriptor of the shell for a moment. */
+	/* Builtins only: a pipe or a redirection would be a descriptor of the shell for a
+	 * moment. */
 	text = output_of("for fd in /proc/$$/fd/*; do "
 			 "[ -e $fd ] && list=\"$list ${fd##*/}\"; "
 			 "[ $fd -ef /dev/null ] && list=\"$list null\"; "

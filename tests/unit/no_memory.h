@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory that cannot be had: mmap() fails while mmap_fails is set. Included by one file of a test that is
- * linked with --wrap=mmap.
+ * Memory that cannot be had: mmap() fails while mmap_fails is set. Included by one file of a test
+ * that is linked with --wrap=mmap.
  */
 #ifndef TESTS_NO_MEMORY_H
 #define TESTS_NO_MEMORY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shapes find their own places: kernels, blocks and threads apart; more shapes than places; unloaded
- * modules; threads that look up while times come in.
+ * Shapes find their own places: kernels, blocks and threads apart; more shapes than places;
+ * unloaded modules; threads that look up while times come in.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every symbol of the driver has an answer to "what if operations are held": a row in calls.def, or a
- * rule here that says why it may go to the driver at once. A new symbol of api/cuda.def with neither
- * fails this test.
+ * Every symbol of the driver has an answer to "what if operations are held": a row in calls.def, or
+ * a rule here that says why it may go to the driver at once. A new symbol of api/cuda.def with
+ * neither fails this test.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver that writes down what it is told, lane by lane, and a share_ask() that says what the test
- * wants; for the tests of the queue (src/shim/queue).
+ * A driver that writes down what it is told, lane by lane, and a share_ask() that says what the
+ * test wants; for the tests of the queue (src/shim/queue).
  *
- * What the program calls (queue_program.h) and what reaches the driver must be the same sequence in each
- * lane, and across the NULL stream's rule: an entry in the NULL stream counts the operations of
- * blocking streams before it, and theirs count those of the NULL stream.
+ * What the program calls (queue_program.h) and what reaches the driver must be the same sequence in
+ * each lane, and across the NULL stream's rule: an entry in the NULL stream counts the operations
+ * of blocking streams before it, and theirs count those of the NULL stream.
  */
 #ifndef LITHOS_TESTS_QUEUE_FAKES_H
 #define LITHOS_TESTS_QUEUE_FAKES_H
@@ -87,7 +87,7 @@ static _Thread_local struct thread_state fake_thread;
 static struct device fake_device = {.topo = {.sms_per_tpc = 2, .nr_tpcs = 66}};
 static struct context fake_context = {.device = &fake_device};
 
-/* --- the rest of the shim ---------------------------------------------------------------------------- */
+/* --- the rest of the shim --------------------------------------------------------------------- */
 
 int share_is_on(void)
 {
@@ -214,7 +214,7 @@ struct context *tenant_context_of(struct thread_state *t, CUcontext handle)
 	return handle == CTX ? &fake_context : NULL;
 }
 
-/* --- writing down ------------------------------------------------------------------------------------ */
+/* --- writing down ----------------------------------------------------------------------------- */
 
 enum what {
 	WHAT_LAUNCH = 1,
@@ -308,7 +308,7 @@ static inline CUresult driver_did(enum what what, uint32_t lane0, uint32_t lane1
 	return CUDA_SUCCESS;
 }
 
-/* --- the driver -------------------------------------------------------------------------------------- */
+/* --- the driver ------------------------------------------------------------------------------- */
 
 /* NOLINTNEXTLINE(readability-function-size): the driver's signature */
 CUresult hook_cuLaunchKernel(CUfunction f, unsigned int gx, unsigned int gy, unsigned int gz,
@@ -552,7 +552,7 @@ static CUresult d_alloc(CUdeviceptr *ptr, size_t bytes, CUstream stream)
 	return fake.query_result;
 }
 
-/* --- what the queue asks the driver ------------------------------------------------------------------ */
+/* --- what the queue asks the driver ----------------------------------------------------------- */
 
 static CUresult q_ctx_current(CUcontext *ctx)
 {

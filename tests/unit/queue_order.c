@@ -266,7 +266,7 @@ static void test_priority(void **state)
 	assert_same_order();
 }
 
-/* --- any order of calls ------------------------------------------------------------------------------ */
+/* --- any order of calls ----------------------------------------------------------------------- */
 
 static uint64_t random_next(uint64_t *seed)
 {
@@ -371,8 +371,8 @@ static void test_any_order(void **state)
 }
 
 /*
- * 16 threads at once, each with a stream, an event and a graph of its own; streams that do not block, for
- * the NULL stream would order them all.
+ * 16 threads at once, each with a stream, an event and a graph of its own; streams that do not
+ * block, for the NULL stream would order them all.
  */
 static void test_threads(void **state)
 {

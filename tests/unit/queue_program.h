@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The program of a queue test: it makes each call with program_X(), which writes the call down in the
- * order of the program and then calls the queue's stub, in front of the driver of queue_fakes.h.
+ * The program of a queue test: it makes each call with program_X(), which writes the call down in
+ * the order of the program and then calls the queue's stub, in front of the driver of
+ * queue_fakes.h.
  */
 #ifndef LITHOS_TESTS_QUEUE_PROGRAM_H
 #define LITHOS_TESTS_QUEUE_PROGRAM_H
 
 #include "queue_fakes.h"
 
-/* --- the program ------------------------------------------------------------------------------------- */
+/* --- the program ------------------------------------------------------------------------------ */
 
 #define TYPED(name) extern __typeof__(name) queued_##name;
 #define CALL(name, how, stream, other)
@@ -124,7 +125,7 @@ static inline CUresult program_stream_end(uint32_t stream)
 	return held_cuStreamDestroy_v2(STREAM(stream));
 }
 
-/* --- checks ------------------------------------------------------------------------------------------ */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 /* How many of the program's calls the driver has got. */
 static inline uint32_t arrived(uint32_t lane)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A thread of a library: no signal reaches it, the creator's mask stays, its stack is as asked for. */
+/* A thread of a library: no signal reaches it, the creator's mask stays, its stack is as asked
+ * for. */
 #include "base_files.h"
 
 #include <errno.h>

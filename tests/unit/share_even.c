@@ -119,7 +119,8 @@ static void test_turns_when_many(void **state)
 	(void)state;
 	for (int i = 0; i < 40; i++)
 		(void)rig_add(0, 0);
-	/* 16 of 40 in each period: everybody has four turns of 4 TPCs in 100 ms, and some one more. */
+	/* 16 of 40 in each period: everybody has four turns of 4 TPCs in 100 ms, and some one
+	 * more. */
 	rig_run(100);
 	/* One of 16 or 17 TPC periods. */
 	assert_true(rig_unevenness(0, 40) <= 60);

@@ -19,7 +19,8 @@ static void test_highest_gets_all(void **state)
 	assert_int_equal(rig_usable(low), 66);
 }
 
-/* What an active owner of the highest priority owns is found by the next in line the moment it is idle. */
+/* What an active owner of the highest priority owns is found by the next in line the moment it is
+ * idle. */
 static void test_owner_that_wants_bars_nobody(void **state)
 {
 	struct share_member *owner = rig_add(66, 2), *other = rig_add(0, 1),

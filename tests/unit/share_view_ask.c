@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a launch may go, at invented times: each row of the table in link/share.c, the limits after
- * which held ones go, what is charged, where a launch goes for which there is no TPC; and that an owner
- * is never held, and borrows only what costs nobody anything.
+ * Whether a launch may go, at invented times: each row of the table in link/share.c, the limits
+ * after which held ones go, what is charged, where a launch goes for which there is no TPC; and
+ * that an owner is never held, and borrows only what costs nobody anything.
  */
 #include "base/clock.h"
 #include "link_world.h"
@@ -156,8 +156,8 @@ static void test_no_tpcs(void **state)
 }
 
 /*
- * Whatever an owner has outstanding on lent TPCs, and whoever works, its launches go; on lent TPCs only
- * when they are known to fit into the bound or leave when they are told.
+ * Whatever an owner has outstanding on lent TPCs, and whoever works, its launches go; on lent TPCs
+ * only when they are known to fit into the bound or leave when they are told.
  */
 static void test_owner_never_held(void **state)
 {

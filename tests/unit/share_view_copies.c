@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads that make views while a daemon writes: no view mixes two writings, all see the last one in
- * the end, and a daemon that stops in the middle leaves everybody with the last whole one.
+ * Threads that make views while a daemon writes: no view mixes two writings, all see the last one
+ * in the end, and a daemon that stops in the middle leaves everybody with the last whole one.
  */
 #include "link_world.h"
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The parts of the shim that need no driver. Not the shim's own objects: one of those looks for a driver
-# when it is loaded. What these parts take from the rest is the tests' to provide.
+# The parts of the shim that need no driver. Not the shim's own objects: one of those looks for a
+# driver when it is loaded. What these parts take from the rest is the tests' to provide.
 set(shim_src ${CMAKE_SOURCE_DIR}/src/shim)
 add_library(shim_parts STATIC
 	${shim_src}/memory/account.c

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redirected launches on the simulated driver, as a tool makes them: the preludes open as on hardware,
- * a launch goes where its descriptor says, replays of a graph read the slot again, claims obey epochs
- * and report, the reader reads machine code that says what a kernel does, and a launch that is sent
- * where nothing lies ends its context and no other.
+ * Redirected launches on the simulated driver, as a tool makes them: the preludes open as on
+ * hardware, a launch goes where its descriptor says, replays of a graph read the slot again, claims
+ * obey epochs and report, the reader reads machine code that says what a kernel does, and a launch
+ * that is sent where nothing lies ends its context and no other.
  */
 #include "sim_program.h"
 

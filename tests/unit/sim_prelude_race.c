@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words of a claim, decided from several threads at once, as a launch and its helpers on several
- * processors do while a third party raises an epoch or disarms them: each block is run by one of them,
- * the warps of a block agree, blocks are missing only when all have reported, and what is missing is
- * run by the next launch. A lead and its helper that may both be told, one that may beside one that may
- * not, and two beside a rescue. A rule that loads and stores instead of swapping fails here, and one that
- * lets a word forget who has given it up; tests/unit/prelude/test_claims.py goes through all orders.
+ * The words of a claim, decided from several threads at once, as a launch and its helpers on
+ * several processors do while a third party raises an epoch or disarms them: each block is run by
+ * one of them, the warps of a block agree, blocks are missing only when all have reported, and what
+ * is missing is run by the next launch. A lead and its helper that may both be told, one that may
+ * beside one that may not, and two beside a rescue. A rule that loads and stores instead of
+ * swapping fails here, and one that lets a word forget who has given it up;
+ * tests/unit/prelude/test_claims.py goes through all orders.
  */
 #include <setjmp.h>
 #include <stdarg.h>

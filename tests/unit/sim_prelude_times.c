@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What preludes cost on the simulated device, how fast a launch drains, and gangs that are split. */
+/* What preludes cost on the simulated device, how fast a launch drains, and gangs that are
+ * split. */
 #include "sim_rig.h"
 
 #include "hw/prelude/prelude.h"

@@ -2,9 +2,9 @@
 /*
  * The random works of sim_prelude_random.c: see the header.
  *
- * A case is a list of steps; each does one thing to one work (launch, raise an epoch, disarm) and lets
- * a random time pass. In the end what is left is launched, and no epoch moves any more; a work that is
- * not complete after that is wrong, as is a grid that hangs.
+ * A case is a list of steps; each does one thing to one work (launch, raise an epoch, disarm) and
+ * lets a random time pass. In the end what is left is launched, and no epoch moves any more; a work
+ * that is not complete after that is wrong, as is a grid that hangs.
  */
 #include "sim_prelude_world.h"
 
@@ -548,8 +548,8 @@ static void pass_time(struct world *world)
 }
 
 /*
- * Who tells a further launch of a claim: any owners, also a helper while no other one may be told; else
- * nobody. -1: no launch now.
+ * Who tells a further launch of a claim: any owners, also a helper while no other one may be told;
+ * else nobody. -1: no launch now.
  */
 static int random_covers(struct world *world, const struct work *work)
 {

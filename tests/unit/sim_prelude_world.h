@@ -3,12 +3,12 @@
  * A small simulated GPU with a few works of redirected launches on it, driven by random numbers in
  * invented time, and a model that knows what each block may do.
  *
- * A work is a grid whose blocks run exactly once over all its launches: in atoms (gate), or claimed,
- * given up, disarmed, resumed under other masks, and joined: by helpers of which one at a time is told to go
- * by the same or other owners, and others by nobody. Works have slots, words and
- * epochs of their own; words and epochs are kept from one work to the next, as both only grow. Grids
- * of clusters go by the cluster. A slot is poisoned when its launch is over. In a remote case the
- * device hears late which blocks leave, as a server does.
+ * A work is a grid whose blocks run exactly once over all its launches: in atoms (gate), or
+ * claimed, given up, disarmed, resumed under other masks, and joined: by helpers of which one at a
+ * time is told to go by the same or other owners, and others by nobody. Works have slots, words and
+ * epochs of their own; words and epochs are kept from one work to the next, as both only grow.
+ * Grids of clusters go by the cluster. A slot is poisoned when its launch is over. In a remote case
+ * the device hears late which blocks leave, as a server does.
  *
  * A block's other warps decide at any later time of the launch, and must decide the same.
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes on one simulated GPU: the test's own process never calls CUDA; it forks children that do,
- * waits for what they tell in shared memory, and looks at the log. A child that finds something wrong
- * ends with a status other than 0.
+ * Processes on one simulated GPU: the test's own process never calls CUDA; it forks children that
+ * do, waits for what they tell in shared memory, and looks at the log. A child that finds something
+ * wrong ends with a status other than 0.
  */
 #ifndef LITHOS_TEST_SIM_SHARED_H
 #define LITHOS_TEST_SIM_SHARED_H

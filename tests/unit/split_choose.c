@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How launches are made: each case of the table in docs/splitting.md on both sides of its limit, and
- * over random launches that atoms cover the grid exactly, in whole waves and whole clusters, and that
- * neither way costs more than it may.
+ * How launches are made: each case of the table in docs/splitting.md on both sides of its limit,
+ * and over random launches that atoms cover the grid exactly, in whole waves and whole clusters,
+ * and that neither way costs more than it may.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,7 +158,8 @@ static void test_atoms_in_vain(void **state)
 	struct split_input input = {.nr_resident = 2112, .may_claim = 1, .may_atomize = 1};
 
 	(void)state;
-	/* 30 ms of blocks of 636 us: 900 us pay for 22 times 12 + 30 us, less 30. 48 waves, 3 an atom. */
+	/* 30 ms of blocks of 636 us: 900 us pay for 22 times 12 + 30 us, less 30. 48 waves, 3 an
+	 * atom. */
 	input.nr_blocks = 100000;
 	input.predicted_ns = 30 * MS;
 	expect_atoms(&input, SPLIT_MANY_BLOCKS, 16, 6336);

@@ -5,8 +5,8 @@
 extract.py [--nvcc PATH] [--ptxas-70 PATH] [--out DIR] [ARCH...]
 
 A kernel's name begins with the verdict that the gang detector must give. sm_70 is compiled from the
-PTX of sm_75 by a ptxas that still knows it (CUDA 12). Neither the build nor the tests call this: run
-it by hand after a change of the kernels or for a new architecture, and look at the difference.
+PTX of sm_75 by a ptxas that still knows it (CUDA 12). Neither the build nor the tests call this:
+run it by hand after a change of the kernels or for a new architecture, and look at the difference.
 """
 import argparse
 import pathlib

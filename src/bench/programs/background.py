@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Background of the hybrid scenario: a training step of a Llama-type model, 8 layers, half precision,
-2 x 2048 tokens, plain SGD.
+"""Background of the hybrid scenario: a training step of a Llama-type model, 8 layers, half
+precision, 2 x 2048 tokens, plain SGD.
 
-Weights and tokens are random and the loss is not looked at: the time of a step does not depend on them.
+Weights and tokens are random and the loss is not looked at: the time of a step does not depend on
+them.
 """
 
 import os

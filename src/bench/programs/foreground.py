@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Foreground of the hybrid scenario: ResNet-50, batch 8, half precision, channels last, as a CUDA graph.
+"""Foreground of the hybrid scenario: ResNet-50, batch 8, half precision, channels last, as a CUDA
+graph.
 
 Weights are random: what is measured does not depend on them. timm's model, or torchvision's.
 """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program's side of a measurement of lithos bench; the files are described in src/cli/bench/bench.h.
+"""A program's side of a measurement of lithos bench; the files are described in
+src/cli/bench/bench.h.
 
-Times are CLOCK_MONOTONIC, which all processes share. Files appear by rename, so whoever sees one sees all
-of it. Needs nothing but Python.
+Times are CLOCK_MONOTONIC, which all processes share. Files appear by rename, so whoever sees one
+sees all of it. Needs nothing but Python.
 """
 
 import argparse
@@ -28,7 +29,8 @@ class Session:
         os.replace(path + ".new", path)
 
     def ready(self, device, versions, service_ns=()):
-        """Warm. service_ns: what single requests took on the GPU before anybody else was at work."""
+        """Warm. service_ns: what single requests took on the GPU before anybody else was at
+        work."""
         self._publish("ready", [f"device {device}", *(f"version {v}" for v in versions),
                                 *(f"service_ns {ns}" for ns in service_ns)])
 
@@ -48,7 +50,8 @@ class Session:
         return time.monotonic_ns() - self.start_ns
 
     def sleep_until(self, at_ns):
-        """Sleeps most of the way and spins the rest: a sleep ends late, which would count as latency."""
+        """Sleeps most of the way and spins the rest: a sleep ends late, which would count as
+        latency."""
         left = at_ns - self.now()
         if left > SPIN_NS:
             time.sleep((left - SPIN_NS) / 1e9)
@@ -75,8 +78,8 @@ def from_command_line(description):
 
 
 def serve_schedule(session, serve):
-    """Open loop with one worker: a request that comes while another is served waits, and its latency
-    counts from its arrival. Returns (index, completion) of those answered before `stop`."""
+    """Open loop with one worker: a request that comes while another is served waits, and its
+    latency counts from its arrival. Returns (index, completion) of those answered before `stop`."""
     rows = []
     for index, at_ns in enumerate(session.arrivals()):
         if session.is_stopped():
@@ -91,8 +94,8 @@ def serve_schedule(session, serve):
 
 
 def work_until_stopped(session, launch, make_event):
-    """Step after step, two of them given to the GPU at most, as a training loop does that reads its loss
-    one step late. Returns (began, ended) of each step, by when the step before ended."""
+    """Step after step, two of them given to the GPU at most, as a training loop does that reads its
+    loss one step late. Returns (began, ended) of each step, by when the step before ended."""
     rows, pending = [], []
     began = session.now()
     while not session.is_stopped():

@@ -12,7 +12,8 @@ struct arrivals {
 	size_t nr;
 };
 
-/* All arrivals within `seconds` at `rate` a second; the same for the same three numbers. -ENOMEM. */
+/* All arrivals within `seconds` at `rate` a second; the same for the same three numbers.
+ * -ENOMEM. */
 int arrivals_make(struct arrivals *ret_arrivals, double rate, double seconds, uint64_t seed);
 void arrivals_free(struct arrivals *arrivals);
 

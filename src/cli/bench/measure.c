@@ -279,7 +279,8 @@ static int read_results(struct running *run)
 	return r;
 }
 
-/* A program that lithos had to leave alone ran, but not under the system whose name it would get. */
+/* A program that lithos had to leave alone ran, but not under the system whose name it would
+ * get. */
 static int check_confined(struct running *run)
 {
 	const struct bench_system *system = run->result->system;

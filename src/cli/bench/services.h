@@ -12,7 +12,8 @@ struct services {
 	int has_mps;
 };
 
-/* Starts what the system needs and waits until it is there; ret_why says in words what went wrong. */
+/* Starts what the system needs and waits until it is there; ret_why says in words what went
+ * wrong. */
 int services_start(const struct bench *bench, const struct bench_system *system,
 		   const struct system_place *place, struct services *ret_services,
 		   char ret_why[BENCH_TEXT_MAX]);

@@ -8,12 +8,13 @@
  * pipe directory names one in which nobody listens, so that an MPS that runs on the machine anyway
  * is not used by accident.
  *
- * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-auto` (what `lithos` is by
- * default), `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos` with the option `split` set for both
- * programs, to tell what each way to launch long kernels is worth (docs/splitting.md); `lithos-auto-fg` and
- * `lithos-auto-bg` for one of them, while the other launches whole, to tell on whose side a cost lies. `lithos-keep`
- * is `lithos-auto` under a daemon that lends all but four TPCs of the foreground. Under `lithos-told` the background is
- * told of seven times the SMs.
+ * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-auto`
+ * (what `lithos` is by default), `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos`
+ * with the option `split` set for both programs, to tell what each way to launch long kernels is
+ * worth (docs/splitting.md); `lithos-auto-fg` and `lithos-auto-bg` for one of them, while the other
+ * launches whole, to tell on whose side a cost lies. `lithos-keep` is `lithos-auto` under a daemon
+ * that lends all but four TPCs of the foreground. Under `lithos-told` the background is told of
+ * seven times the SMs.
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */

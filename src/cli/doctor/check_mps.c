@@ -2,14 +2,14 @@
 /*
  * Whether MPS can be had: its two programs, where the daemon would find them.
  *
- * Problem: without MPS everything works and nothing is shared well. The driver gives the whole GPU to
- * one program after the other, so a program waits for its neighbours' time slices and quotas mean
- * little, and nobody says so.
+ * Problem: without MPS everything works and nothing is shared well. The driver gives the whole GPU
+ * to one program after the other, so a program waits for its neighbours' time slices and quotas
+ * mean little, and nobody says so.
  *
- * Idea: look where the daemon looks (base/program_find.h), PATH first, then where drivers of containers and
- * of node operators lie. The control starts the server by its name, so the server must lie beside it
- * or on PATH. What it does badly: it does not start them, so programs that lie there and do not work
- * pass; the daemon's log says that.
+ * Idea: look where the daemon looks (base/program_find.h), PATH first, then where drivers of
+ * containers and of node operators lie. The control starts the server by its name, so the server
+ * must lie beside it or on PATH. What it does badly: it does not start them, so programs that lie
+ * there and do not work pass; the daemon's log says that.
  *
  * Tested by tests/integration/cli_doctor.bats.
  */

@@ -7,11 +7,11 @@
  *
  * Idea: the signals that ask a program to stop or to checkpoint are blocked in the parent and taken
  * one by one from a signalfd, together with SIGCHLD, so nothing runs in a signal handler, and the
- * connection to the daemon can be looked after in the same poll. A signal that the terminal sent went to the whole foreground process group, child included, so only
- * signals that some process sent (si_code SI_USER and the like) are passed on; otherwise Ctrl-C
- * would arrive twice, and the second one often means "now, without cleaning up". The child gets the
- * original mask back before exec. SIGKILL cannot be passed on: the child then outlives us, as under
- * any wrapper.
+ * connection to the daemon can be looked after in the same poll. A signal that the terminal sent
+ * went to the whole foreground process group, child included, so only signals that some process
+ * sent (si_code SI_USER and the like) are passed on; otherwise Ctrl-C would arrive twice, and the
+ * second one often means "now, without cleaning up". The child gets the original mask back before
+ * exec. SIGKILL cannot be passed on: the child then outlives us, as under any wrapper.
  *
  * What it does badly: a child that is stopped (SIGTSTP sent by a process to us alone) is not
  * mirrored.

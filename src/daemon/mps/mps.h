@@ -4,10 +4,12 @@
  *
  * Glossary
  *   control   `nvidia-cuda-mps-control -d`: waits for programs on sockets of the pipe directory.
- *   server    `nvidia-cuda-mps-server`: a child of the control, which starts it at the first program.
- *             It owns the GPU contexts of the programs: when it dies, all of them lose theirs.
- *   orphan    a server whose control died. It goes on for the programs that it had; new programs get
- *             another server, and the two take turns on the GPU until the orphan's programs end.
+ *   server    `nvidia-cuda-mps-server`: a child of the control, which starts it at the first
+ *             program. It owns the GPU contexts of the programs: when it dies, all of them lose
+ *             theirs.
+ *   orphan    a server whose control died. It goes on for the programs that it had; new programs
+ *             get another server, and the two take turns on the GPU until the orphan's programs
+ *             end.
  *
  * Users. Without `is_multiuser` the control runs one server, as the user of the first program, and
  * a program of another user waits until all programs of the first one have ended. With it, and only
@@ -16,8 +18,8 @@
  * themselves alone. A control that somebody else started, on the default directory or elsewhere, is
  * left alone; one that an earlier life of the daemon left on this pipe directory is adopted.
  *
- * Ends. mps_stop(mps, 0) lets go of MPS and leaves it running: for a daemon that ends while programs
- * run, which would lose their contexts. mps_stop(mps, 1) ends it.
+ * Ends. mps_stop(mps, 0) lets go of MPS and leaves it running: for a daemon that ends while
+ * programs run, which would lose their contexts. mps_stop(mps, 1) ends it.
  *
  * One thread; nothing here blocks; helper processes have deadlines. No GPU setting is changed, the
  * compute mode included.
@@ -36,7 +38,8 @@
 #define MPS_MAX_SERVERS 8u
 #define MPS_MAX_STARTS  10u /* in a minute; then it has failed */
 
-/* mps_stop(mps, 1) is over after quit_ns and so many times signal_ns: one for SIGTERM, ten for SIGKILL. */
+/* mps_stop(mps, 1) is over after quit_ns and so many times signal_ns: one for SIGTERM, ten for
+ * SIGKILL. */
 #define MPS_STOP_SIGNAL_TIMES 11u
 
 enum mps_mode {
@@ -145,8 +148,8 @@ struct mps {
 
 /*
  * Adopts the control of the pipe directory or begins to start one; the rest happens in the loop and
- * is told to the callback, which may run before this returns. 0, also when MPS cannot be had, unless
- * it is required: then -ENOENT (no binary) or what is wrong with the directories. -EINVAL,
+ * is told to the callback, which may run before this returns. 0, also when MPS cannot be had,
+ * unless it is required: then -ENOENT (no binary) or what is wrong with the directories. -EINVAL,
  * -ENAMETOOLONG: the configuration; -errno: no timers. After an error mps_fini() has been done.
  */
 int mps_start(struct mps *mps, struct loop *loop, const struct mps_config *config,
@@ -155,12 +158,13 @@ int mps_start(struct mps *mps, struct loop *loop, const struct mps_config *confi
 /*
  * force 0: lets go at once, whatever runs is left running. force 1: `quit`, then SIGTERM, then
  * SIGKILL, to the control and the servers that are watched. Over when the callback is told MPS_OFF,
- * or MPS_FAILED when something could not be ended; before this returns when there is nothing to wait
- * for.
+ * or MPS_FAILED when something could not be ended; before this returns when there is nothing to
+ * wait for.
  */
 void mps_stop(struct mps *mps, int force);
 
-/* Takes everything out of the loop; says and ends nothing. May follow at any time, more than once. */
+/* Takes everything out of the loop; says and ends nothing. May follow at any time, more than
+ * once. */
 void mps_fini(struct mps *mps);
 
 /* Looks for servers now: a program has just made a context, so one has started. */

@@ -6,10 +6,10 @@
  * control when it starts silently runs without. The control leaves its parent (`-d`), so it is
  * nobody's child, and its start can hang.
  *
- * Idea: the pid file in the pipe directory names the control; a pidfd watches it. Starting is a helper
- * process with a deadline; until it is met the pid file is read every 5 ms. A control that dies is
- * started again at once, the next time after 0.1 s, doubled up to 5 s, and not any more after ten
- * starts in a minute. Ten seconds of life make the next restart immediate again.
+ * Idea: the pid file in the pipe directory names the control; a pidfd watches it. Starting is a
+ * helper process with a deadline; until it is met the pid file is read every 5 ms. A control that
+ * dies is started again at once, the next time after 0.1 s, doubled up to 5 s, and not any more
+ * after ten starts in a minute. Ten seconds of life make the next restart immediate again.
  *
  *	OFF -> STARTING -> NO_SERVER <-> RUNNING
  *	           ^  \        |           |
@@ -225,9 +225,9 @@ static void on_launcher_exit(void *cookie)
 }
 
 /*
- * What a control that was killed has left would be taken for the new one's. A control whose start was
- * given up for its slowness and that comes up between the last search and this loses its pid file:
- * starts then fail at its lock until it ends.
+ * What a control that was killed has left would be taken for the new one's. A control whose start
+ * was given up for its slowness and that comes up between the last search and this loses its pid
+ * file: starts then fail at its lock until it ends.
  */
 static void remove_remains(const struct mps *mps)
 {

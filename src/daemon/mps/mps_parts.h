@@ -10,7 +10,8 @@
 #define MPS_PATH_VARIABLE "CUDA_MPS_PIPE_DIRECTORY"
 
 /* mps.c */
-/* Enters the state and tells the callback; last in whoever calls it, as the callback may do a lot. */
+/* Enters the state and tells the callback; last in whoever calls it, as the callback may do a
+ * lot. */
 void mps_report(struct mps *mps, enum mps_state state, pid_t pid, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 void mps_report_loss(struct mps *mps, pid_t pid, const char *text);

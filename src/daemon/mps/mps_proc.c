@@ -7,8 +7,8 @@
  *
  * Idea: a pid is believed only when the process runs as the daemon's user, under the name of the
  * program, and was started for the same pipe directory. The caller opens a pidfd first and asks
- * here afterwards, so that a pid that changed hands in between is seen to have died. Names are taken
- * from cmdline, which everybody may read, and not from exe, which needs the right to trace.
+ * here afterwards, so that a pid that changed hands in between is seen to have died. Names are
+ * taken from cmdline, which everybody may read, and not from exe, which needs the right to trace.
  * Servers are found as children of the control in /proc/<pid>/task/<tid>/children.
  *
  * What it does badly: a kernel without those files makes it read the status of every process. A

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What /proc says about processes of MPS. Nothing is remembered; every answer may be old at once. */
+/* What /proc says about processes of MPS. Nothing is remembered; every answer may be old at
+ * once. */
 #ifndef LITHOS_DAEMON_MPS_PROC_H
 #define LITHOS_DAEMON_MPS_PROC_H
 

@@ -2,18 +2,19 @@
 /*
  * The servers of MPS: found, watched, mourned.
  *
- * Problem: the control starts a server when the first program comes, and says so to nobody. When one
- * dies, every program that was running on it has lost its GPU context, and the daemon must say it
- * before the programs' users ask.
+ * Problem: the control starts a server when the first program comes, and says so to nobody. When
+ * one dies, every program that was running on it has lost its GPU context, and the daemon must say
+ * it before the programs' users ask.
  *
- * Idea: the children of the control are read every 50 ms while there is no server, every 250 ms after
- * (another user's server may come), and when the daemon calls mps_look() because a program has just
- * attached. A server is held by a pidfd, which tells its death at once. One whose control has died
- * first is an orphan: it still serves the programs that it had, so it is watched to its end.
+ * Idea: the children of the control are read every 50 ms while there is no server, every 250 ms
+ * after (another user's server may come), and when the daemon calls mps_look() because a program
+ * has just attached. A server is held by a pidfd, which tells its death at once. One whose control
+ * has died first is an orphan: it still serves the programs that it had, so it is watched to its
+ * end.
  *
  * What it does badly: a server that lives for less than the period between two looks is not seen. A
- * pidfd does not tell how a process that is not ours ended, so a server that the control ends because
- * nobody uses it any more counts as died; programs that were running there are then none.
+ * pidfd does not tell how a process that is not ours ended, so a server that the control ends
+ * because nobody uses it any more counts as died; programs that were running there are then none.
  *
  * Tested by tests/integration/mps_life.c.
  */

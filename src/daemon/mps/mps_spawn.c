@@ -7,14 +7,14 @@
  * see the daemon's death; with the environment of a tenant, the shim, a client's priority or one
  * tenant's choice of GPUs would hold for everybody.
  *
- * Idea: fork, and in the child only calls that are safe there: a new session, /dev/null, close_range,
- * execve. Arguments and environment are made before. Of the environment everything is kept but a
- * short list, since a driver may lie where only LD_LIBRARY_PATH finds it; a shim that lies there as
- * well is told to forward and do nothing else.
+ * Idea: fork, and in the child only calls that are safe there: a new session, /dev/null,
+ * close_range, execve. Arguments and environment are made before. Of the environment everything is
+ * kept but a short list, since a driver may lie where only LD_LIBRARY_PATH finds it; a shim that
+ * lies there as well is told to forward and do nothing else.
  *
  * Directories are made here and not by the control, which would give them whatever the umask says.
- * One that somebody else could have put there, as in /tmp, is refused: who can write into it can put
- * a socket of his own in the place of the control's.
+ * One that somebody else could have put there, as in /tmp, is refused: who can write into it can
+ * put a socket of his own in the place of the control's.
  *
  * What it does badly: fork copies the page tables of the daemon, about 0.1 ms.
  *

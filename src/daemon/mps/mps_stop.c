@@ -6,15 +6,16 @@
  * answer, and without a signal to a process of somebody else. It must stay when the daemon ends
  * while programs run, since they would lose their contexts.
  *
- * Idea: three steps, each with a deadline. `quit` by the control's own program, which lets the control
- * end its servers; SIGTERM; SIGKILL. Everything that ends on the way calls mps_stop_go_on(), which
- * is done when nothing is left. Signals go through pidfds of processes that were checked to be MPS of
- * this pipe directory. A start that is under way is waited for (by the deadline of `quit`), since a
- * control that has just left its launcher can only be found by its pid file.
+ * Idea: three steps, each with a deadline. `quit` by the control's own program, which lets the
+ * control end its servers; SIGTERM; SIGKILL. Everything that ends on the way calls
+ * mps_stop_go_on(), which is done when nothing is left. Signals go through pidfds of processes that
+ * were checked to be MPS of this pipe directory. A start that is under way is waited for (by the
+ * deadline of `quit`), since a control that has just left its launcher can only be found by its pid
+ * file.
  *
- * What it does badly: a server that nobody had looked at when its control died is not known and stays;
- * servers are looked for once more before signals, so this takes a control that dies on `quit`
- * within 10 ms of starting a server.
+ * What it does badly: a server that nobody had looked at when its control died is not known and
+ * stays; servers are looked for once more before signals, so this takes a control that dies on
+ * `quit` within 10 ms of starting a server.
  *
  * Tested by tests/integration/mps_life.c.
  */

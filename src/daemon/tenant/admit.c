@@ -33,7 +33,7 @@
 #define NOT_FOUND_BIT 0u
 #define MPS_WAIT_NS   10000000000u
 
-/* --- refusing ----------------------------------------------------------------------------------- */
+/* --- refusing --------------------------------------------------------------------------------- */
 
 /* The owner with the most TPCs among those with fewer than `below` (ties: by place after it). */
 static const struct tenant *next_holder(const struct daemon *daemon, uint32_t gpu,
@@ -104,7 +104,7 @@ static void refuse_full(struct connection *c, const struct ledger_refusal *why)
 			  holders[0] ? holders : "nobody");
 }
 
-/* --- what is asked for -------------------------------------------------------------------------- */
+/* --- what is asked for ------------------------------------------------------------------------ */
 
 static uint32_t tenants_of(const struct daemon *daemon, uid_t uid)
 {
@@ -177,7 +177,7 @@ static void name_tenant(struct tenant *t, const char *name)
 		(void)snprintf(t->name, sizeof(t->name), "tenant-%u", t->id);
 }
 
-/* --- answering ---------------------------------------------------------------------------------- */
+/* --- answering -------------------------------------------------------------------------------- */
 
 static void send_admitted(struct connection *c, const struct tenant *t)
 {
@@ -259,7 +259,7 @@ static void answer(struct connection *c, const struct proto_admit *message)
 	send_admitted(c, t);
 }
 
-/* --- waiting for MPS ---------------------------------------------------------------------------- */
+/* --- waiting for MPS -------------------------------------------------------------------------- */
 
 static int must_wait(const struct daemon *daemon)
 {

@@ -163,7 +163,8 @@ int process_new(struct tenant *t, pid_t pid, int line, struct process **ret_proc
 	p->watch.on_exit = on_exit_of;
 	p->watch.cookie = p;
 	r = loop_process_add(&t->daemon->loop, &p->watch, pid);
-	/* After the pidfd was opened: what is read is of the process that is watched, or it ended. */
+	/* After the pidfd was opened: what is read is of the process that is watched, or it
+	 * ended. */
 	if (r == 0 && process_stat(pid, &p->start_time, &state) < 0)
 		r = -ESRCH;
 	if (r < 0) {

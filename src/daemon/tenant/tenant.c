@@ -57,7 +57,7 @@ static void header_init(const struct daemon *daemon, struct shm_header *header, 
 				      .daemon_id = daemon->id};
 }
 
-/* --- board and grant ---------------------------------------------------------------------------- */
+/* --- board and grant -------------------------------------------------------------------------- */
 
 static const struct tenant *tenant_by_id(const struct daemon *daemon, uint32_t id)
 {
@@ -150,7 +150,7 @@ static void grant_revoke(struct tenant *t)
 	region_end(&grant->header);
 }
 
-/* --- beginning ---------------------------------------------------------------------------------- */
+/* --- beginning -------------------------------------------------------------------------------- */
 
 int tenant_make_activity(struct tenant *t)
 {
@@ -220,7 +220,7 @@ void tenant_renew_place(struct tenant *t)
 	ledger->gpu[t->grant.gpu].owner[t->grant.place].generation = t->grant.generation;
 }
 
-/* --- end ---------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 static void tenant_unlink(struct tenant *t)
 {

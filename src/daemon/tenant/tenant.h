@@ -76,7 +76,7 @@ struct tenant {
 	struct tenant_totals ended;
 };
 
-/* --- tenant.c ----------------------------------------------------------------------------------- */
+/* --- tenant.c --------------------------------------------------------------------------------- */
 
 struct tenant *tenant_by_token(struct daemon *daemon, const uint8_t token[PROTO_TOKEN_BYTES]);
 
@@ -100,7 +100,7 @@ struct tpcset tenants_kept(const struct daemon *daemon, uint32_t gpu);
 /* The grant shows what is in t. */
 void grant_write(struct tenant *t);
 
-/* --- process.c ---------------------------------------------------------------------------------- */
+/* --- process.c -------------------------------------------------------------------------------- */
 
 struct process *process_by_pid(const struct tenant *t, pid_t pid);
 
@@ -119,7 +119,7 @@ void process_clear_line(const struct process *p);
 /* Field 22 of /proc/<pid>/stat, and field 3. 0 or -errno. */
 int process_stat(pid_t pid, uint64_t *ret_start_time, char *ret_state);
 
-/* --- peers.c ------------------------------------------------------------------------------------ */
+/* --- peers.c ---------------------------------------------------------------------------------- */
 
 /* To a connection: all owners of its GPU that have an activity. */
 void peers_tell_all(struct connection *c);

@@ -186,7 +186,8 @@ int insn_reads_other_blocks(const struct insn *insn)
 
 	if (!is_atomic && insn->op->class != OP_LOAD)
 		return 0;
-	/* Without a result the predicate of an atomic tells the kind of address, not what was there. */
+	/* Without a result the predicate of an atomic tells the kind of address, not what was
+	 * there. */
 	if (insn->op->class == OP_ATOMIC && insn_dest(insn) == REG_ZERO)
 		return 0;
 	if (insn->major < 8)

@@ -212,7 +212,8 @@ static int is_result(const struct finder *finder, uint32_t at, unsigned int reg,
 }
 
 /* Does the predicate that the branch at `at` tests say that result and copy differ (COMPARE_NE) or
- * are equal? 0: neither. Of a 64-bit comparison only the second half, which counts, is looked at. */
+ * are equal? 0: neither. Of a 64-bit comparison only the second half, which counts, is looked
+ * at. */
 static unsigned int comparison_of(const struct finder *finder, uint32_t at, unsigned int predicate)
 {
 	struct origin a, b;

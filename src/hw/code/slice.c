@@ -12,8 +12,8 @@
  * Values that take a detour (one thread polls, writes to shared memory, all read it behind a
  * barrier; a spill; __syncthreads_or) pass through three pseudo registers, REG_SHARED and its like.
  *
- * The slice ends at floating-point arithmetic. Kernels that read their data as volatile, and compare
- * sums of it, would otherwise be taken for gangs.
+ * The slice ends at floating-point arithmetic. Kernels that read their data as volatile, and
+ * compare sums of it, would otherwise be taken for gangs.
  *
  * What it does badly: all of shared memory is one register, so a loop whose counter lives there
  * next to a polled value is taken to depend on both. Weak loads end the slice, also when the value

@@ -7,8 +7,8 @@
  * makes it leave, and the hook reads PROGRAM_ADDRESS. A gate leaves because its range is empty; a
  * claim because its second epoch has moved. The word, the header and the report that a claim leaves
  * behind prove that it read all of its slot: an image that does not work on a device is found out
- * here, before any kernel of the program goes through it. The reader is not tried here: in which stream it
- * may run is its user's affair (shim/split/code_read.c).
+ * here, before any kernel of the program goes through it. The reader is not tried here: in which
+ * stream it may run is its user's affair (shim/split/code_read.c).
  *
  * What is not tried here is the jump into a kernel.
  *

@@ -11,9 +11,9 @@
  *   claim     every block, or every cluster, decides once whether it runs: see the words
  *   work      all claimed launches of one kernel launch of the program; they share the words
  *   lead      the launch that others of its work join: helpers; each other launch is its own lead
- *   word      what a claim leaves behind, one a block: n = launch number n runs it; n + 1 = launch n gave it
- *             up; n + 3 = its lead did as well. Numbers are multiples of four and grow for the life
- *             of the words. The word of a cluster is that of its first block.
+ *   word      what a claim leaves behind, one a block: n = launch number n runs it; n + 1 = launch
+ *             n gave it up; n + 3 = its lead did as well. Numbers are multiples of four and grow
+ *             for the life of the words. The word of a cluster is that of its first block.
  *   epoch     a word in device memory that only grows; a launch is told to go when it has moved
  *             past the value `calm` that the launch was given: (int32_t)(word - calm) > 0
  *   header    two words before the first word: at -4 `disarm`, a launch number: launches up to it
@@ -21,13 +21,14 @@
  *   report    host memory: the launch stores its number there once it has given a block up, before
  *             its completion record is written
  *
- * Of the launches of a work that are on the device at once, all but one have that one as their lead, and
- * beside the lead one at most may be told to go: a word has room for two that gave the block up. When
- * that one has ended, another may be told to go.
+ * Of the launches of a work that are on the device at once, all but one have that one as their
+ * lead, and beside the lead one at most may be told to go: a word has room for two that gave the
+ * block up. When that one has ended, another may be told to go.
  *
- * Size on sm_90: the gate 16 instructions and 4 registers, the claim 101 and 13 (tests/data/prelude). Costs
- * (measured on H100, shared/facts, with a claim of 83 instructions): a block that leaves takes 0.6 ns of the
- * grid; the gate adds 0.1 % to blocks of 50 us, 0.5 % at 10 us, 2.5 % at 2 us; the claim 0.2, 1.2 and 6 %.
+ * Size on sm_90: the gate 16 instructions and 4 registers, the claim 101 and 13
+ * (tests/data/prelude). Costs (measured on H100, shared/facts, with a claim of 83 instructions): a
+ * block that leaves takes 0.6 ns of the grid; the gate adds 0.1 % to blocks of 50 us, 0.5 % at 10
+ * us, 2.5 % at 2 us; the claim 0.2, 1.2 and 6 %.
  */
 #ifndef LITHOS_HW_PRELUDE_H
 #define LITHOS_HW_PRELUDE_H
@@ -80,8 +81,8 @@ enum prelude_kind {
 /* Where the preludes lie in one context. */
 struct prelude {
 	uint64_t entry[PRELUDE_NR];
-	/* An ordinary kernel: (const uint64_t *from, uint64_t *to, uint32_t nr_words), one block of any
-	 * size copies; reads machine code too, which copies of the driver refuse. */
+	/* An ordinary kernel: (const uint64_t *from, uint64_t *to, uint32_t nr_words), one block of
+	 * any size copies; reads machine code too, which copies of the driver refuse. */
 	CUfunction reader;
 };
 
@@ -93,10 +94,11 @@ const char *prelude_name(enum prelude_kind kind);
 
 /*
  * Loads the image into the current context and learns where the entries lie, by launching each once
- * with a slot that makes it leave. `slot` is host memory that the GPU reads at slot_address, 64-byte
- * aligned; free for other use afterwards. The module stays loaded with the context. 0; -ENOENT no
- * image for this device; -ENOTSUP the descriptor cannot be redirected; -EIO a driver call failed or
- * the prelude did not do as told. The hook of hw/tools_hook.h must call prelude_hook().
+ * with a slot that makes it leave. `slot` is host memory that the GPU reads at slot_address,
+ * 64-byte aligned; free for other use afterwards. The module stays loaded with the context. 0;
+ * -ENOENT no image for this device; -ENOTSUP the descriptor cannot be redirected; -EIO a driver
+ * call failed or the prelude did not do as told. The hook of hw/tools_hook.h must call
+ * prelude_hook().
  */
 int prelude_open(const struct driver_ops *ops, int cc_major, int cc_minor,
 		 struct prelude_slot *slot, uint64_t slot_address, struct prelude *ret_prelude);
@@ -115,16 +117,17 @@ struct prelude_copy {
 CUresult prelude_read(const struct driver_ops *ops, const struct prelude *prelude,
 		      const struct prelude_copy *copy, CUstream stream);
 
-/* The hook's part of prelude_open() and prelude_read(): 1 when the event was one of their launches. Any thread. */
+/* The hook's part of prelude_open() and prelude_read(): 1 when the event was one of their launches.
+ * Any thread. */
 int prelude_hook(const struct qmd_event *event);
 
 /* 1 when the kernel uses bank 6 itself, or this version's descriptor has no such bank. */
 int prelude_bank_is_taken(const struct qmd_layout *layout, const void *qmd);
 
 /*
- * Sends a launch through a prelude: entry point, bank 6 and, if the kernel has fewer, the registers.
- * -EBUSY the bank is taken; -ENOTSUP the version lacks a field; -ERANGE an address does not fit;
- * -EINVAL the slot is not 64-byte aligned. The descriptor is untouched on error.
+ * Sends a launch through a prelude: entry point, bank 6 and, if the kernel has fewer, the
+ * registers. -EBUSY the bank is taken; -ENOTSUP the version lacks a field; -ERANGE an address does
+ * not fit; -EINVAL the slot is not 64-byte aligned. The descriptor is untouched on error.
  */
 int prelude_redirect(const struct qmd_layout *layout, void *qmd, uint64_t prelude_entry,
 		     uint64_t slot_address);

@@ -4,8 +4,8 @@
  *
  * `active` must be 1 before a launch of an owner can reach the GPU, and should be 0 soon after the
  * last one has ended; it is read by every launch of every borrower, so it is written only when it
- * changes. Launching threads set it, the tracker takes it back after the grace period. The danger is a
- * launch that sees the 1 just before the tracker makes it 0. So:
+ * changes. Launching threads set it, the tracker takes it back after the grace period. The danger
+ * is a launch that sees the 1 just before the tracker makes it 0. So:
  *
  *   launching thread                       tracker
  *   1. arm the record (kernels)            1. take the number of launches begun
@@ -15,22 +15,24 @@
  *
  * Counting, reading and both writes are sequentially consistent. If the thread's 2 comes before the
  * tracker's 1, its record was armed before and is seen outstanding. If between 1 and 4, the number
- * moved. If after 4, the thread reads the 0 and makes it 1 itself. No timing is assumed. Launch hooks
- * do it as well, before the driver builds the descriptor: then `active` is up some microseconds
- * earlier, which is what empties the TPCs in time. There it needs no barrier
+ * moved. If after 4, the thread reads the 0 and makes it 1 itself. No timing is assumed. Launch
+ * hooks do it as well, before the driver builds the descriptor: then `active` is up some
+ * microseconds earlier, which is what empties the TPCs in time. There it needs no barrier
  * (share_launching_soon()): what it misses, the descriptor hook finds.
  *
- * The tracker makes its passes every 50 us while work is outstanding, and every 20 us while a held launch
- * waits for a completion (less often on machines with fewer than 8 CPUs). In an idle process its pauses double to 20 ms; the launch that ends the idleness
- * wakes it, and so does who waits for a completion.
+ * The tracker makes its passes every 50 us while work is outstanding, and every 20 us while a held
+ * launch waits for a completion (less often on machines with fewer than 8 CPUs). In an idle process
+ * its pauses double to 20 ms; the launch that ends the idleness wakes it, and so does who waits for
+ * a completion.
  *
  * The grace period bridges the gaps that programs leave between launches that belong together, and
  * costs borrowers its length each time there is no such gap. How long it is now, up to what is
- * configured, is learned from the gaps that were (sched/grace.h); it counts from the end of the work, and
- * the tracker looks again when it is over.
+ * configured, is learned from the gaps that were (sched/grace.h); it counts from the end of the
+ * work, and the tracker looks again when it is over.
  *
- * What it does badly: between the tracker's 3 and 4 a borrower can read the 0 of an owner that works, and
- * send one launch. Launches without a record (pool full) keep the process active for 20 ms.
+ * What it does badly: between the tracker's 3 and 4 a borrower can read the 0 of an owner that
+ * works, and send one launch. Launches without a record (pool full) keep the process active for 20
+ * ms.
  *
  * Tested by tests/unit/link_activity.c and tests/integration/link_shim.c.
  */
@@ -105,8 +107,8 @@ static __attribute__((noinline)) void become_active(struct thread_state *t, stru
 	__atomic_store_n(&line->active_since_ns, now, __ATOMIC_RELAXED);
 	if (own_tpcs_are_held(now))
 		(void)__atomic_fetch_add(&line->nr_reclaims, 1, __ATOMIC_RELAXED);
-	/* It may be dozing for longer than this work lasts, and borrowers wait for its end: a system
-	 * call (2 us), once for each time that the process becomes active. */
+	/* It may be dozing for longer than this work lasts, and borrowers wait for its end: a
+	 * system call (2 us), once for each time that the process becomes active. */
 	tracker_kick();
 }
 
@@ -178,8 +180,8 @@ void activity_collected(uint64_t nr_outstanding)
 }
 
 /*
- * What a helper made faster, or an owner cut short, teaches the wrong time; what an owner's return slowed
- * down, too long a one.
+ * What a helper made faster, or an owner cut short, teaches the wrong time; what an owner's return
+ * slowed down, too long a one.
  */
 static void learn(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns)
 {
@@ -304,8 +306,8 @@ static void line_publish(struct shm_proc *line, uint64_t now_ns)
 }
 
 /*
- * How long the next look can wait; 0 = as in a process that does not share. A process that waits for the
- * end of its grace looks again then.
+ * How long the next look can wait; 0 = as in a process that does not share. A process that waits
+ * for the end of its grace looks again then.
  */
 static uint64_t pause_of(int busy, int is_active, uint64_t quiet_ns, uint64_t grace)
 {

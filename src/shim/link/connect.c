@@ -4,13 +4,13 @@
  *
  * The first context waits for one handshake, a second at most: after that the process knows what it
  * owns, or runs as without a daemon. From then on a thread of ours keeps the socket. It maps the
- * activities of owners as they come, and when the daemon goes it comes back: 100 ms later, then ever
- * longer up to 2 s, with the token, its line and the activity region it has, so that a new daemon finds
- * everything where it was. Nothing of this is waited for by a launch: grant and board stay mapped, and
- * when new ones come they take the old ones' addresses.
+ * activities of owners as they come, and when the daemon goes it comes back: 100 ms later, then
+ * ever longer up to 2 s, with the token, its line and the activity region it has, so that a new
+ * daemon finds everything where it was. Nothing of this is waited for by a launch: grant and board
+ * stay mapped, and when new ones come they take the old ones' addresses.
  *
- * On a return the peers are dropped before the new board is there: a generation of the old daemon may
- * name another tenant at the new one. Until the new peers arrive their owners count as active.
+ * On a return the peers are dropped before the new board is there: a generation of the old daemon
+ * may name another tenant at the new one. Until the new peers arrive their owners count as active.
  *
  * fork: the child has copies of the descriptors, which it closes, and no thread. It says nothing on
  * the parent's line and attaches anew at its own first context. exec: all descriptors are
@@ -265,7 +265,8 @@ static int return_to_daemon(void)
 	/* Also after an error: one of the regions may be new. */
 	(void)atomic_fetch_add_explicit(&link_state.generation, 1, memory_order_release);
 	line_begin(link_state.line);
-	/* The activity may be another memory than before: say "active", the tracker knows better soon. */
+	/* The activity may be another memory than before: say "active", the tracker knows better
+	 * soon. */
 	__atomic_store_n(&link_state.line->active, 1, __ATOMIC_SEQ_CST);
 	if (err)
 		socket_set(-1);

@@ -4,17 +4,17 @@
  *
  * A graph's kernels were given their descriptors when it was uploaded; its launches pass through no
  * hook that could arm a record. So after each launch the stream is told to write a word into the
- * context's registered record memory (cuStreamWriteValue32), which it does when the launch has ended.
- * 512 launches a context can be awaited at once.
+ * context's registered record memory (cuStreamWriteValue32), which it does when the launch has
+ * ended. 512 launches a context can be awaited at once.
  *
  * Where that cannot be had (the driver refuses, all marks are in use, a context unknown to us), the
  * graph counts as unfinished as long as the times of its nodes move from one pass of the tracker to
  * the next: too short for a graph with one long kernel, never too long.
  *
- * A graph is charged to the bound as one launch, with the time that its last launches took; the mask
- * is that of its nodes, whatever may be lent at the moment. Masks stay as they are for life, so an
- * owner's graph has the owner's own TPCs and no others: with a neighbour's it could only wait for
- * them, or take them from the neighbour.
+ * A graph is charged to the bound as one launch, with the time that its last launches took; the
+ * mask is that of its nodes, whatever may be lent at the moment. Masks stay as they are for life,
+ * so an owner's graph has the owner's own TPCs and no others: with a neighbour's it could only wait
+ * for them, or take them from the neighbour.
  *
  * Tested by tests/integration/link_shim.c.
  */

@@ -3,24 +3,25 @@
  * Borrowed work that is outstanding: how much, and on which TPCs.
  *
  * How much is a sum of predictions, added at the launch and taken off when its record is read. The
- * same numbers are used both times, so the sum comes back to zero whatever the predictions are worth.
+ * same numbers are used both times, so the sum comes back to zero whatever the predictions are
+ * worth.
  *
  * On which TPCs tells others to keep off when this tenant's turn there is over (the daemon makes
  * timers of it). A set that only grows until nothing is outstanding would never shrink in a program
- * that keeps one launch in flight. So there are two: launches are counted into one until the other has
- * drained; then the other is emptied and takes the new ones. What is published is both, and a TPC
- * that is not used any more leaves after at most two drainings.
+ * that keeps one launch in flight. So there are two: launches are counted into one until the other
+ * has drained; then the other is emptied and takes the new ones. What is published is both, and a
+ * TPC that is not used any more leaves after at most two drainings.
  *
- * Example, one kernel in flight at all times, 1 ms each: set 1 has the TPCs of turn A. The turn moves
- * to B: new launches go into set 1 until set 2 is found drained, then into set 2, and 1 ms later set 1
- * is empty and A's TPCs are gone from the line.
+ * Example, one kernel in flight at all times, 1 ms each: set 1 has the TPCs of turn A. The turn
+ * moves to B: new launches go into set 1 until set 2 is found drained, then into set 2, and 1 ms
+ * later set 1 is empty and A's TPCs are gone from the line.
  *
- * What remains of it is the sum less the time since something last completed: the launch that runs has
- * used that much of its prediction. It is what an owner would have to wait for.
+ * What remains of it is the sum less the time since something last completed: the launch that runs
+ * has used that much of its prediction. It is what an owner would have to wait for.
  *
- * Races. A thread may count itself into the set that has just been emptied: then its TPCs are there,
- * only in the older set. The tracker's store of the published set may lose what a launch adds in that
- * moment; the tracker's next pass, 50 us later, puts it back.
+ * Races. A thread may count itself into the set that has just been emptied: then its TPCs are
+ * there, only in the older set. The tracker's store of the published set may lose what a launch
+ * adds in that moment; the tracker's next pass, 50 us later, puts it back.
  *
  * Tested by tests/unit/share_view_ask.c.
  */

@@ -90,7 +90,8 @@ static inline int view_is_current(const struct share_view *view)
 
 struct share_view *view_of_slow(struct thread_state *t, struct share_view *scratch);
 
-/* The thread's view, made anew when the daemon wrote since. `scratch` serves threads without memory. */
+/* The thread's view, made anew when the daemon wrote since. `scratch` serves threads without
+ * memory. */
 static inline struct share_view *view_of(struct thread_state *t, struct share_view *scratch)
 {
 	struct share_view *view = t->view;
@@ -108,14 +109,14 @@ int view_was_disturbed(struct thread_state *t, uint64_t submitted_ns, uint64_t e
 struct tpcset view_lendable(struct share_view *view, uint64_t now_ns);
 
 /*
- * The same without looking at a clock or at the timers. 0 when that was too long ago: more than 50 us
- * as of the tracker's last pass, which in a busy process is 50 to 200 us old.
+ * The same without looking at a clock or at the timers. 0 when that was too long ago: more than 50
+ * us as of the tracker's last pass, which in a busy process is 50 to 200 us old.
  */
 int view_lendable_lately(const struct share_view *view, struct tpcset *ret_lendable);
 
 /*
- * Waits for the first good view, so that every thread finds one from then on; -EAGAIN when the daemon
- * is found writing for 100 ms.
+ * Waits for the first good view, so that every thread finds one from then on; -EAGAIN when the
+ * daemon is found writing for 100 ms.
  */
 int view_first(void);
 
@@ -144,8 +145,8 @@ struct tpcset share_unowned(struct thread_state *t);
 struct tpcset share_kept(struct thread_state *t);
 
 /*
- * Charges a launch that was given `allowed` to the bound, and to the TPCs not the tenant's own, into
- * the note that comes back with its completion. Nothing when all are its own.
+ * Charges a launch that was given `allowed` to the bound, and to the TPCs not the tenant's own,
+ * into the note that comes back with its completion. Nothing when all are its own.
  */
 void share_charge(struct thread_state *t, const struct tpcset *allowed, uint64_t predicted_ns,
 		  struct launch_note *note);
@@ -163,7 +164,8 @@ uint64_t hold_remaining_ns(uint64_t now_ns);
 /* 1 once for each long time in which nothing completed although something is outstanding. */
 int hold_is_stuck(uint64_t now_ns, uint64_t predicted_ns);
 
-/* What this process has borrowed, or had a moment ago; and those of the tenant's other processes. */
+/* What this process has borrowed, or had a moment ago; and those of the tenant's other
+ * processes. */
 void hold_of_process(struct lend_hold *ret_hold);
 void hold_add_siblings(struct lend_hold *mine);
 

@@ -2,15 +2,16 @@
 /*
  * Where the shared regions are mapped.
  *
- * Launching threads read grant, board and the activities of owners at any moment, without a lock. So
- * each has one address for the life of the process: a stretch is reserved once (zeros, readable), and a
- * region is mapped over its part of it in one step of the kernel (MAP_FIXED). When an owner goes, zeros
- * are mapped over its activity again; when the daemon comes back, its new grant and board replace the
- * old. A thread that reads in that moment finds the old page or the new one.
+ * Launching threads read grant, board and the activities of owners at any moment, without a lock.
+ * So each has one address for the life of the process: a stretch is reserved once (zeros,
+ * readable), and a region is mapped over its part of it in one step of the kernel (MAP_FIXED). When
+ * an owner goes, zeros are mapped over its activity again; when the daemon comes back, its new
+ * grant and board replace the old. A thread that reads in that moment finds the old page or the new
+ * one.
  *
  * A region is believed only when its file can be neither cut off nor grown (F_SEAL_SHRINK), since a
- * page beyond the end would kill the program, and when header, version and size are right. What stands
- * inside is checked where it is used.
+ * page beyond the end would kill the program, and when header, version and size are right. What
+ * stands inside is checked where it is used.
  *
  * Tested by tests/unit/link_regions.c.
  */
@@ -56,7 +57,8 @@ static void *peer_place(uint32_t place)
 	return reserved + GRANT_BYTES + BOARD_BYTES + ACTIVITY_BYTES * (size_t)(1 + place);
 }
 
-/* Own places: writable zeros would hide mistakes, so they are readable only until a region comes. */
+/* Own places: writable zeros would hide mistakes, so they are readable only until a region
+ * comes. */
 int regions_reserve(void)
 {
 	if (!reserved)

@@ -13,34 +13,35 @@
  *   borrowed work remains, and with this is over the bound   hold
  *   else                                                     go
  *
- * An owner is never held. Its own TPCs run its launch now, whatever it has borrowed; what is lent is
- * added when that costs neither its neighbour nor itself: when the launch leaves the GPU as soon as
- * the neighbour returns, or is known to be short and fits into the bound. Everything else an owner
- * launches (graphs, whose masks stay as they are for life; long or unknown kernels; grids that the
- * driver makes by itself) runs on its own TPCs alone. Two owners work at the same hardware priority,
- * so what one had on the other's TPCs would not give way by itself.
+ * An owner is never held. Its own TPCs run its launch now, whatever it has borrowed; what is lent
+ * is added when that costs neither its neighbour nor itself: when the launch leaves the GPU as soon
+ * as the neighbour returns, or is known to be short and fits into the bound. Everything else an
+ * owner launches (graphs, whose masks stay as they are for life; long or unknown kernels; grids
+ * that the driver makes by itself) runs on its own TPCs alone. Two owners work at the same hardware
+ * priority, so what one had on the other's TPCs would not give way by itself.
  *
  * What remains is the predicted work outstanding less what the running launch has used of it
  * (hold.c), so that the next launch is queued before the running one ends and the GPU does not idle
  * between them. A launch that is longer than the bound, or unknown, goes when 60 us remain: that is
- * the way from here to the GPU, woken thread and driver call included (35 us measured). Held launches
- * may be what an outstanding kernel waits for (another stream's flag): when nothing has completed for
- * 20 ms, or for the predicted time of what is outstanding if that is longer, one goes, and the time
- * starts again.
+ * the way from here to the GPU, woken thread and driver call included (35 us measured). Held
+ * launches may be what an outstanding kernel waits for (another stream's flag): when nothing has
+ * completed for 20 ms, or for the predicted time of what is outstanding if that is longer, one
+ * goes, and the time starts again.
  *
- * Example: bound 200 us, a launch of 150 us begun. One of 40 us goes; one of 80 us is held for 30 us,
- * one of 1.4 ms, and an unknown one, which counts as 200 us, for 90 us. An owner that comes back then
- * waits for 200, or for 1,460 us; not for one of 1.4 ms that leaves again (split/). Had an owner launched
- * them, all would have gone at once: that of 40 us also on lent TPCs, the others on its own.
+ * Example: bound 200 us, a launch of 150 us begun. One of 40 us goes; one of 80 us is held for 30
+ * us, one of 1.4 ms, and an unknown one, which counts as 200 us, for 90 us. An owner that comes
+ * back then waits for 200, or for 1,460 us; not for one of 1.4 ms that leaves again (split/). Had
+ * an owner launched them, all would have gone at once: that of 40 us also on lent TPCs, the others
+ * on its own.
  *
  * Where no owner could come back, because none is on the board for the TPCs of the borrow set, the
  * bound is half a period of sharing: others who borrow wait for no more than that, and the GPU need
- * not idle while predictions are wrong. A training of many short kernels took 8 to 12 % longer under
- * the owner's bound.
+ * not idle while predictions are wrong. A training of many short kernels took 8 to 12 % longer
+ * under the owner's bound.
  *
  * When own and lendable TPCs are none, a launch must still run somewhere, since an empty mask hangs
- * the GPU's queue: a launch that was held until its limit, one of the driver's own, or one that nobody
- * asked about. lend_fallback() says where; counted.
+ * the GPU's queue: a launch that was held until its limit, one of the driver's own, or one that
+ * nobody asked about. lend_fallback() says where; counted.
  *
  * Tested by tests/unit/share_view_ask.c and tests/integration/link_shim.c.
  */
@@ -311,7 +312,8 @@ ask_slow(struct share_view *view, const struct share_request *request, uint32_t 
 
 enum share_verdict share_ask(const struct device *device, const struct share_request *request)
 {
-	/* Before anything is looked at: share_wait() returns at once when more has completed since. */
+	/* Before anything is looked at: share_wait() returns at once when more has completed
+	 * since. */
 	uint32_t nr_completed = hold_nr_completed();
 	struct thread_state *t = thread_self();
 	struct share_view scratch, *view;
@@ -354,7 +356,8 @@ static const uint32_t *active_word(const struct share_view *view)
 	return NULL;
 }
 
-/* 1 when the owner that is in the way has been waited for: until it is idle, or the time is over. */
+/* 1 when the owner that is in the way has been waited for: until it is idle, or the time is
+ * over. */
 static int wait_for_owner(const struct share_view *view, uint64_t timeout_ns)
 {
 	const uint32_t *word = active_word(view);
@@ -381,7 +384,8 @@ void share_wait(uint64_t timeout_ns)
 	view = view_of(thread_self(), &scratch);
 	if (view->verdict == SHARE_HOLD_TPCS && wait_for_owner(view, timeout_ns))
 		return;
-	/* It may be dozing after an idle time, and would see completions only milliseconds from now. */
+	/* It may be dozing after an idle time, and would see completions only milliseconds from
+	 * now. */
 	tracker_kick();
 	if (view->ask_again_ns && time_before(view->ask_again_ns, end))
 		end = view->ask_again_ns;

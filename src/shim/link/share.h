@@ -45,8 +45,8 @@ struct share_request {
 int share_is_on(void);
 
 /*
- * 1 when launches may have to be held back: it is the tenant's turn to borrow, or it has no TPC of its
- * own. Changes with every grant; two loads.
+ * 1 when launches may have to be held back: it is the tenant's turn to borrow, or it has no TPC of
+ * its own. Changes with every grant; two loads.
  */
 int share_may_hold(void);
 
@@ -56,7 +56,8 @@ int share_may_hold(void);
  */
 enum share_verdict share_ask(const struct device *device, const struct share_request *request);
 
-/* Predicted time of the borrowed work that is outstanding and has not run yet; UINT64_MAX: unknown. */
+/* Predicted time of the borrowed work that is outstanding and has not run yet; UINT64_MAX:
+ * unknown. */
 uint64_t share_remaining_ns(uint64_t now_ns);
 
 /* Launches of borrowed work that have not been seen to end; UINT32_MAX: unknown. */
@@ -66,14 +67,15 @@ uint32_t share_nr_outstanding(void);
 void share_wake(void);
 
 /*
- * The TPCs a grid may use, at the moment its descriptor is written. Never empty. *ret_is_borrowed: not
- * only own ones.
+ * The TPCs a grid may use, at the moment its descriptor is written. Never empty. *ret_is_borrowed:
+ * not only own ones.
  */
 void share_mask(const struct device *device, struct tpcset *ret_allowed, uint32_t *ret_is_borrowed);
 
 /*
  * The program launches something (kernel or graph), held back or not: from here on the owner's TPCs
- * are avoided by borrowers. About 10 ns when already active. Behind the driver's call: epoch_write().
+ * are avoided by borrowers. About 10 ns when already active. Behind the driver's call:
+ * epoch_write().
  */
 void share_launching(struct thread_state *t);
 
@@ -98,8 +100,8 @@ void share_failed(CUresult result);
 
 /*
  * The priority to give the driver for a stream of the current context for which the program asked
- * `asked` (0 for cuStreamCreate). Owners one level above what was asked for, best effort the lowest, others
- * as asked. Lower numbers are higher priorities, as in CUDA.
+ * `asked` (0 for cuStreamCreate). Owners one level above what was asked for, best effort the
+ * lowest, others as asked. Lower numbers are higher priorities, as in CUDA.
  */
 int share_stream_priority(int asked);
 

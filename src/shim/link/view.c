@@ -3,17 +3,18 @@
  * Each thread's own copy of grant and board.
  *
  * Both are written by the daemon under a sequence number and read at every launch; copying nine
- * kilobytes each time would cost more than the launch. So each thread keeps what it made of them, with
- * the numbers they had, and a launch compares three words. They move when turns change, every few
- * milliseconds; then the thread copies and checks again (about a microsecond). A copy in one place for
- * all threads would need a lock, or somebody who knows when the last reader has left.
+ * kilobytes each time would cost more than the launch. So each thread keeps what it made of them,
+ * with the numbers they had, and a launch compares three words. They move when turns change, every
+ * few milliseconds; then the thread copies and checks again (about a microsecond). A copy in one
+ * place for all threads would need a lock, or somebody who knows when the last reader has left.
  *
  * While the daemon writes, or when it died in the middle of writing, the thread takes the last good
- * view that any thread of the process made; its own may be from long ago, when it launches rarely or
- * had its state from a thread that ended.
+ * view that any thread of the process made; its own may be from long ago, when it launches rarely
+ * or had its state from a thread that ended.
  *
- * The timers are looked at every 50 us only: others' borrowed work on this tenant's turn is left over
- * from an earlier turn, and the daemon copies holds into timers only every few milliseconds itself.
+ * The timers are looked at every 50 us only: others' borrowed work on this tenant's turn is left
+ * over from an earlier turn, and the daemon copies holds into timers only every few milliseconds
+ * itself.
  *
  * Tested by tests/unit/share_view_copies.c, with a daemon that writes meanwhile.
  */
@@ -78,8 +79,9 @@ static int board_copy(struct shm_board *ret_board, uint32_t *ret_sequence)
 }
 
 /*
- * The daemon may have died between two turns of ours, and nobody gives us another: everything is our
- * turn then, and so it is for others in the same state. Owners and timers are respected as before.
+ * The daemon may have died between two turns of ours, and nobody gives us another: everything is
+ * our turn then, and so it is for others in the same state. Owners and timers are respected as
+ * before.
  */
 static void turn_without_daemon(struct shm_grant *grant)
 {

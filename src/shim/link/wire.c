@@ -2,12 +2,12 @@
 /*
  * Packets to and from the daemon.
  *
- * SOCK_SEQPACKET keeps the borders of messages, so one recvmsg is one message and there is nothing to
- * reassemble. The socket never blocks: whoever waits does so with poll and a time of its own, because
- * a context's creation waits for the handshake and must not wait for a daemon that hangs.
+ * SOCK_SEQPACKET keeps the borders of messages, so one recvmsg is one message and there is nothing
+ * to reassemble. The socket never blocks: whoever waits does so with poll and a time of its own,
+ * because a context's creation waits for the handshake and must not wait for a daemon that hangs.
  *
- * The daemon is trusted with what it says, not with saying it in the right form: length, version and
- * type are checked, and descriptors that nobody asked for are closed.
+ * The daemon is trusted with what it says, not with saying it in the right form: length, version
+ * and type are checked, and descriptors that nobody asked for are closed.
  *
  * Tested by tests/integration/link_shim.c, with a daemon that answers wrong in each way.
  */

@@ -2,25 +2,27 @@
 /*
  * Device memory, counted as the program asks for it and gives it back.
  *
- * The driver tells the free memory of a GPU, not whose the rest is, and under MPS NVML sees one process.
- * So each process keeps the size of every allocation under its address, which is unique in the process
- * (unified addressing), and their sum in one word that the tracker copies to its line on the board.
+ * The driver tells the free memory of a GPU, not whose the rest is, and under MPS NVML sees one
+ * process. So each process keeps the size of every allocation under its address, which is unique in
+ * the process (unified addressing), and their sum in one word that the tracker copies to its line
+ * on the board.
  *
- * What is freed is taken out before the driver's call and put back if that fails: afterwards the address
- * may already be another thread's. Memory that goes with its context (cuMemAlloc, arrays) is dropped when
- * the context has ended; pools and physical memory outlive contexts, as cuda.h says. Physical memory
- * lives until it has neither handles nor mappings: programs may release a handle right after mapping it.
+ * What is freed is taken out before the driver's call and put back if that fails: afterwards the
+ * address may already be another thread's. Memory that goes with its context (cuMemAlloc, arrays)
+ * is dropped when the context has ended; pools and physical memory outlive contexts, as cuda.h
+ * says. Physical memory lives until it has neither handles nor mappings: programs may release a
+ * handle right after mapping it.
  *
- * What it does badly. The sum is what was asked for: not counted are the driver's rounding, contexts,
- * code, local memory, the reserve of memory pools (freed to the pool, not to the GPU), sparse arrays, and
- * memory of other processes that is mapped here. Managed memory counts in full wherever its pages are.
- * Calls that are captured into a graph count as if made. A context handle that the driver
- * gives out again before the end of its first owner was noted loses what was allocated in between:
- * the sum is too low until those are freed. An allocation that finds no room in the table is not
- * counted (STATS_memory_uncounted).
+ * What it does badly. The sum is what was asked for: not counted are the driver's rounding,
+ * contexts, code, local memory, the reserve of memory pools (freed to the pool, not to the GPU),
+ * sparse arrays, and memory of other processes that is mapped here. Managed memory counts in full
+ * wherever its pages are. Calls that are captured into a graph count as if made. A context handle
+ * that the driver gives out again before the end of its first owner was noted loses what was
+ * allocated in between: the sum is too low until those are freed. An allocation that finds no room
+ * in the table is not counted (STATS_memory_uncounted).
  *
- * Tested by tests/unit/memory_account.c, and through the driver's calls by tests/unit/memory_hooks.c and
- * tests/integration/memory.bats.
+ * Tested by tests/unit/memory_account.c, and through the driver's calls by
+ * tests/unit/memory_hooks.c and tests/integration/memory.bats.
  */
 #include "shim/memory/account.h"
 

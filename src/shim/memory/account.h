@@ -19,8 +19,8 @@ uint64_t memory_bytes(void);
 void memory_allocated(enum memory_kind kind, uint64_t key, uint64_t bytes, CUcontext owner);
 
 /*
- * The driver is about to free: the key may be another allocation's as soon as it has. Returns what was
- * counted (kind MEMORY_NONE: nothing), for memory_not_freed() if the driver refuses.
+ * The driver is about to free: the key may be another allocation's as soon as it has. Returns what
+ * was counted (kind MEMORY_NONE: nothing), for memory_not_freed() if the driver refuses.
  */
 struct memory_entry memory_freeing(enum memory_kind kind, uint64_t key);
 void memory_not_freed(const struct memory_entry *was);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arrays and mipmapped arrays. Their layout is the driver's secret, so their size is an estimate: the
- * texels of all levels, without padding. Sparse arrays and those whose memory is mapped later have none
- * of their own.
+ * Arrays and mipmapped arrays. Their layout is the driver's secret, so their size is an estimate:
+ * the texels of all levels, without padding. Sparse arrays and those whose memory is mapped later
+ * have none of their own.
  *
- * What it does badly: block-compressed formats count as one byte a texel (some take half of that), and
- * planar video formats as one byte a texel and channel.
+ * What it does badly: block-compressed formats count as one byte a texel (some take half of that),
+ * and planar video formats as one byte a texel and channel.
  *
  * Tested by tests/unit/memory_hooks.c.
  */

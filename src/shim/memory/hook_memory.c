@@ -2,10 +2,11 @@
 /*
  * The calls that allocate device memory by address, and those that free it.
  *
- * The driver does the work; account.c is told. Only in tenants of a daemon, which reads the sum. While
- * launches are held, the queue stands in front of these functions: a free that waits behind a launch
- * is counted when it goes to the driver, then perhaps by the dispatching thread. Frees in stream order
- * count at once when they are given to the driver, some time before the memory is free.
+ * The driver does the work; account.c is told. Only in tenants of a daemon, which reads the sum.
+ * While launches are held, the queue stands in front of these functions: a free that waits behind a
+ * launch is counted when it goes to the driver, then perhaps by the dispatching thread. Frees in
+ * stream order count at once when they are given to the driver, some time before the memory is
+ * free.
  *
  * Memory of pools belongs to no context. Host memory is not counted.
  *

@@ -2,9 +2,9 @@
 /*
  * Physical memory (cuMemCreate) and where it is mapped.
  *
- * Only memory made here on a device counts: imported handles are memory of the process that made it,
- * and handles of host memory are none of a GPU. Other handles that the same calls take (multicast
- * objects) are unknown to account.c and change nothing.
+ * Only memory made here on a device counts: imported handles are memory of the process that made
+ * it, and handles of host memory are none of a GPU. Other handles that the same calls take
+ * (multicast objects) are unknown to account.c and change nothing.
  *
  * Tested by tests/unit/memory_hooks.c.
  */

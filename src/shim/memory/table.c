@@ -2,12 +2,12 @@
 /*
  * Open addressing with linear probing, at most half full while memory can be had.
  *
- * Programs free most of what they allocate, so removal leaves no tombstones: the entries behind a hole
- * move back into it as far as their own start allows (Knuth, TAOCP 3, 6.4, algorithm R). Searches end
- * at the first free place, of which there is always one.
+ * Programs free most of what they allocate, so removal leaves no tombstones: the entries behind a
+ * hole move back into it as far as their own start allows (Knuth, TAOCP 3, 6.4, algorithm R).
+ * Searches end at the first free place, of which there is always one.
  *
- * The table doubles by a new mapping. If there is none to be had it fills up to seven eighths, slower,
- * and then refuses. It never shrinks: a program that held many allocations will again.
+ * The table doubles by a new mapping. If there is none to be had it fills up to seven eighths,
+ * slower, and then refuses. It never shrinks: a program that held many allocations will again.
  *
  * What it does badly: dropping an owner looks at every place. Contexts end rarely.
  *
@@ -128,7 +128,8 @@ uint64_t memory_table_drop_owner(struct memory_table *table, uint64_t owner)
 {
 	uint64_t bytes = 0;
 
-	/* A removal moves others only to the place looked at, or among those on the same side of it. */
+	/* A removal moves others only to the place looked at, or among those on the same side of
+	 * it. */
 	for (uint32_t at = 0; at < table->nr_places; at++) {
 		while (goes_with(&table->place[at], owner)) {
 			bytes += table->place[at].bytes;

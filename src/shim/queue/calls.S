@@ -2,9 +2,10 @@
 /*
  * A stub for each call of calls.def, in front of the driver's function or of the hook.
  *
- * A stub knows nothing of arguments. While queue_state is 0 it is a compare and two jumps. Otherwise it hands
- * the argument registers to queue_call(), which knows the row, and then returns its result or goes on
- * with registers and stack as they were. No call here has more than two arguments in vector registers.
+ * A stub knows nothing of arguments. While queue_state is 0 it is a compare and two jumps.
+ * Otherwise it hands the argument registers to queue_call(), which knows the row, and then returns
+ * its result or goes on with registers and stack as they were. No call here has more than two
+ * arguments in vector registers.
  */
 	.text
 	.p2align 4

@@ -3,15 +3,15 @@
  * What a call becomes while operations are held (calls.def).
  *
  * All but launches are handled without their C types: a call is its row, and its arguments as the
- * registers had them. A call is replayed by calling the same function with the same six registers, so
- * whatever takes only numbers and lives in a stream can be queued by one function. Memory behind
+ * registers had them. A call is replayed by calling the same function with the same six registers,
+ * so whatever takes only numbers and lives in a stream can be queued by one function. Memory behind
  * pointers is copied where the driver would have read it before it returned.
  *
  * A call of a stream in which nothing is held goes on to the driver itself: what is held in other
  * streams does not concern it.
  *
- * Tested by tests/unit/queue_order.c, and by tests/unit/queue_calls.c, which compares the table with
- * the driver's symbols.
+ * Tested by tests/unit/queue_order.c, and by tests/unit/queue_calls.c, which compares the table
+ * with the driver's symbols.
  */
 #include "shim/queue/calls.h"
 
@@ -108,7 +108,7 @@ static uint64_t call_now(const struct call *call)
 	return (uint32_t)call_target(call->target, call->registers);
 }
 
-/* --- queueing ---------------------------------------------------------------------------------------- */
+/* --- queueing --------------------------------------------------------------------------------- */
 
 static CUresult submit_call(struct op *op)
 {
@@ -212,7 +212,7 @@ static uint64_t call_queue(const struct call *call)
 	return held ? call_after(call) : CALL_DIRECT;
 }
 
-/* --- copies ------------------------------------------------------------------------------------------ */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 static int is_pageable(const void *pointer)
 {
@@ -310,11 +310,11 @@ static uint64_t call_batch_ops(struct call *call)
 	return call_queue(call);
 }
 
-/* --- events, streams --------------------------------------------------------------------------------- */
+/* --- events, streams -------------------------------------------------------------------------- */
 
 /*
- * Records and waits inside graphs (calls of captures with a flag): a graph that is launched later acts
- * on the event, and nobody can say which graph.
+ * Records and waits inside graphs (calls of captures with a flag): a graph that is launched later
+ * acts on the event, and nobody can say which graph.
  */
 static int is_external(const struct call *call)
 {
@@ -354,7 +354,7 @@ static uint64_t call_stream_destroy(const struct call *call)
 	return CALL_DIRECT;
 }
 
-/* --- questions --------------------------------------------------------------------------------------- */
+/* --- questions -------------------------------------------------------------------------------- */
 
 static uint64_t take_error(CUresult result)
 {
@@ -417,7 +417,7 @@ static uint64_t call_allocate(const struct call *call)
 	return CALL_DIRECT;
 }
 
-/* --- what is always looked at ------------------------------------------------------------------------ */
+/* --- what is always looked at ----------------------------------------------------------------- */
 
 static void drain(void)
 {
@@ -442,7 +442,8 @@ static uint64_t call_begin_capture(const struct call *call)
 	return result;
 }
 
-/* An end that is not recognised as one leaves the flag standing: calls are slower then, not wrong. */
+/* An end that is not recognised as one leaves the flag standing: calls are slower then, not
+ * wrong. */
 static uint64_t call_end_capture(const struct call *call)
 {
 	uint64_t result = call_now(call);
@@ -529,7 +530,7 @@ static uint64_t call_special(const struct call *call)
 	}
 }
 
-/* --- all of them ------------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static void call_describe(struct call *call)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The calls of calls.def in front of the driver: stubs in calls.S, which come here when the queue is
- * busy, and what happens then.
+ * The calls of calls.def in front of the driver: stubs in calls.S, which come here when the queue
+ * is busy, and what happens then.
  */
 #ifndef LITHOS_SHIM_QUEUE_CALLS_H
 #define LITHOS_SHIM_QUEUE_CALLS_H

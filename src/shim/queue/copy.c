@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The arguments of a launch that is held: the program may change or free its own once the call has returned.
+ * The arguments of a launch that is held: the program may change or free its own once the call has
+ * returned.
  *
- * Everything is in one piece of memory: the launch, the array of pointers to parameters or what `extra` points to,
- * the attributes, the parameters themselves. Sizes are those that the driver knows of the function.
+ * Everything is in one piece of memory: the launch, the array of pointers to parameters or what
+ * `extra` points to, the attributes, the parameters themselves. Sizes are those that the driver
+ * knows of the function.
  *
  * Tested by tests/unit/queue_launch.c.
  */

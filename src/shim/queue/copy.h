@@ -16,7 +16,8 @@ enum launch_kind {
 	LAUNCH_COOPERATIVE,
 };
 
-/* A kernel launch as the program asked for it; in the payload of a held one, with copies behind it. */
+/* A kernel launch as the program asked for it; in the payload of a held one, with copies behind
+ * it. */
 struct launch {
 	enum launch_kind kind;
 	int is_per_thread_call;

@@ -2,24 +2,25 @@
 /*
  * The dispatcher: one thread that submits held operations.
  *
- * Of the operations that may go (ops.h), everything but launches goes at once: it costs the owners of
- * the TPCs nothing, and programs wait for it. Of the launches, the one of the most urgent stream goes
- * first, among equals the stream that has waited longest since its last launch, if share_ask() lets it;
- * the others are asked after it, so one that needs many TPCs does not keep back those that need few.
+ * Of the operations that may go (ops.h), everything but launches goes at once: it costs the owners
+ * of the TPCs nothing, and programs wait for it. Of the launches, the one of the most urgent stream
+ * goes first, among equals the stream that has waited longest since its last launch, if share_ask()
+ * lets it; the others are asked after it, so one that needs many TPCs does not keep back those that
+ * need few.
  *
  * When nothing may go it waits for the bound or for TPCs, 50 us at first and doubling to 1 ms while
- * nothing changes, and without held operations it sleeps. It never spins. The lock is given back during
- * each driver call; the operation stays in its lanes until the call returned.
+ * nothing changes, and without held operations it sleeps. It never spins. The lock is given back
+ * during each driver call; the operation stays in its lanes until the call returned.
  *
- * A launch may be made in atoms, or claimed (shim/split/): then its operation stays where it is until the
- * last atom was made, or the work is complete or committed. Works are looked at between two operations, and
- * get helpers then: when they stand still, or when TPCs became free.
+ * A launch may be made in atoms, or claimed (shim/split/): then its operation stays where it is
+ * until the last atom was made, or the work is complete or committed. Works are looked at between
+ * two operations, and get helpers then: when they stand still, or when TPCs became free.
  *
- * With the option `hold=always` launches are held for a random time up to 100 us, half of them for none:
- * for tests of order.
+ * With the option `hold=always` launches are held for a random time up to 100 us, half of them for
+ * none: for tests of order.
  *
- * What it does badly: one thread makes all driver calls, so a call that the driver blocks (its own queue
- * is full) keeps others waiting. Tested by tests/unit/queue_order.c.
+ * What it does badly: one thread makes all driver calls, so a call that the driver blocks (its own
+ * queue is full) keeps others waiting. Tested by tests/unit/queue_order.c.
  */
 #include "shim/queue/dispatch.h"
 
@@ -74,7 +75,7 @@ static uint64_t next_random(void)
 	return dispatch.seed;
 }
 
-/* --- errors ------------------------------------------------------------------------------------------ */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 static void note_error_locked(CUcontext ctx, CUresult error)
 {
@@ -116,7 +117,7 @@ CUresult dispatch_take_error(CUcontext ctx)
 	return error;
 }
 
-/* --- which one --------------------------------------------------------------------------------------- */
+/* --- which one -------------------------------------------------------------------------------- */
 
 /* What a pass over the lanes found. */
 struct pass {
@@ -210,7 +211,7 @@ static struct op *pick_locked(struct pass *pass)
 	return NULL;
 }
 
-/* --- the thread -------------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static CUresult context_enter(const struct op *op)
 {
@@ -261,7 +262,7 @@ static int submit_locked(struct op *op)
 	return op->next != PLAN_LATER;
 }
 
-/* --- works ------------------------------------------------------------------------------------------- */
+/* --- works ------------------------------------------------------------------------------------ */
 
 /* A program learns of a rescue that failed; a work that does not grow is none of its business. */
 static void help_locked(struct op *op, enum claim_help help)
@@ -317,7 +318,8 @@ static int works_step_locked(struct pass *pass)
 	for (uint32_t i = 0; claim_any() && i < CLAIM_MAX_WORKS; i++) {
 		struct op *op = NULL;
 		enum work_event event;
-		/* Operations of works stay where they are meanwhile: only this thread removes them. */
+		/* Operations of works stay where they are meanwhile: only this thread removes
+		 * them. */
 		(void)pthread_mutex_unlock(&queue.lock);
 		event = claim_look(i, &look, &op, &next_ns);
 		(void)pthread_mutex_lock(&queue.lock);
@@ -336,7 +338,8 @@ static void pause_locked(uint64_t timeout_ns)
 {
 	struct timespec span = {.tv_nsec = (long)timeout_ns};
 
-	/* Who comes behind a claimed launch is awaited from then on: that changes when it is committed. */
+	/* Who comes behind a claimed launch is awaited from then on: that changes when it is
+	 * committed. */
 	queue.dispatcher_naps = claim_any() && queue.all.head == queue.all.tail;
 	(void)pthread_mutex_unlock(&queue.lock);
 	if (!share_is_on() && claim_any() && timeout_ns > WORK_PAUSE_NS)

@@ -2,13 +2,14 @@
 /*
  * Functions: where their parameters lie, and what launches the driver would refuse.
  *
- * A held launch is refused or accepted when the program calls, not when the driver gets it, so the limits
- * that the driver checks are checked here; whatever is not sure to be accepted is given to the driver to
- * judge. The first launch of a function that is held asks the driver for its parameters one by one and
- * keeps the answers; limits are asked for again after the program changed some function's.
+ * A held launch is refused or accepted when the program calls, not when the driver gets it, so the
+ * limits that the driver checks are checked here; whatever is not sure to be accepted is given to
+ * the driver to judge. The first launch of a function that is held asks the driver for its
+ * parameters one by one and keeps the answers; limits are asked for again after the program changed
+ * some function's.
  *
- * A program may launch a kernel (CUkernel) in the place of a function: where the driver does not answer
- * for the handle as a function it is asked as a kernel. Tested by tests/unit/queue_launch.c.
+ * A program may launch a kernel (CUkernel) in the place of a function: where the driver does not
+ * answer for the handle as a function it is asked as a kernel. Tested by tests/unit/queue_launch.c.
  */
 #include "shim/queue/funcs.h"
 
@@ -63,7 +64,8 @@ static CUresult ask_param(CUfunction func, int is_kernel, size_t i, struct func_
 	return err;
 }
 
-/* A function without parameters answers CUDA_ERROR_INVALID_VALUE, an unknown handle another error. */
+/* A function without parameters answers CUDA_ERROR_INVALID_VALUE, an unknown handle another
+ * error. */
 static int is_func(CUfunction func, int is_kernel)
 {
 	struct func_param param;

@@ -24,8 +24,8 @@ struct func_info {
 };
 
 /*
- * What is known of the function, NULL when its parameters cannot be learnt. With queue.lock held, which
- * is given back while the driver is asked; the answer is good until the lock is released.
+ * What is known of the function, NULL when its parameters cannot be learnt. With queue.lock held,
+ * which is given back while the driver is asked; the answer is good until the lock is released.
  */
 const struct func_info *func_info_locked(CUfunction func);
 

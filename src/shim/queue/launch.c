@@ -3,16 +3,16 @@
  * Launches under a daemon: to the driver now, or into the queue.
  *
  * When nothing is held and share_ask() lets the launch go, it goes to the launch hook as without a
- * daemon. Otherwise it is held: the arguments are copied, with the sizes that the driver knows. While
- * anything is held every launch is, so that those that wait are not overtaken for ever.
+ * daemon. Otherwise it is held: the arguments are copied, with the sizes that the driver knows.
+ * While anything is held every launch is, so that those that wait are not overtaken for ever.
  *
  * Some launches cannot be held, and wait here until what they depend on was submitted and
  * share_ask() lets them go: into a thread's own default stream (no other thread can submit to it),
  * with events or attributes unknown to lithos, of functions without parameter information, and
  * whatever the driver might refuse, for it must do so to the caller.
  *
- * Cost of a held launch in the caller: one lock, two or three lookups in tables, the copy; 400 ns at
- * most (bench_calls --call deferred). Tested by tests/unit/queue_launch.c.
+ * Cost of a held launch in the caller: one lock, two or three lookups in tables, the copy; 400 ns
+ * at most (bench_calls --call deferred). Tested by tests/unit/queue_launch.c.
  */
 #include "shim/queue/launch.h"
 
@@ -49,7 +49,7 @@ void launch_graphs_have_events(void)
 	atomic_store_explicit(&graphs_have_events, 1, memory_order_relaxed);
 }
 
-/* --- may it go at once ------------------------------------------------------------------------------- */
+/* --- may it go at once ------------------------------------------------------------------------ */
 
 static const struct device *current_device(struct thread_state *t, CUcontext ctx)
 {
@@ -140,7 +140,7 @@ static void wait_for_room(struct share_request *request)
 		(void)nanosleep(&pause, NULL);
 }
 
-/* --- kernels ----------------------------------------------------------------------------------------- */
+/* --- kernels ---------------------------------------------------------------------------------- */
 
 static CUresult launch_now(const struct launch *launch)
 {
@@ -250,7 +250,8 @@ static int attributes_can_be_held(const CUlaunchConfig *config)
 	return 1;
 }
 
-/* 1 when the driver is sure to accept the shape: what hardware allows, and the function's limits. */
+/* 1 when the driver is sure to accept the shape: what hardware allows, and the function's
+ * limits. */
 static int shape_is_sound(const CUlaunchConfig *c, const struct func_info *info)
 {
 	uint64_t threads = (uint64_t)c->blockDimX * c->blockDimY * c->blockDimZ;
@@ -390,7 +391,8 @@ static CUresult launch_kernel(const struct launch *launch)
 		.blockDimZ = bz, .sharedMemBytes = shared, .hStream = stream                       \
 	}
 
-/* Behind a function of its own, so that a launch that goes at once leaves its arguments where they are. */
+/* Behind a function of its own, so that a launch that goes at once leaves its arguments where they
+ * are. */
 static __attribute__((noinline)) CUresult hold_kernel(CUfunction f, unsigned int gx,
 						      unsigned int gy, unsigned int gz,
 						      unsigned int bx, unsigned int by,
@@ -492,7 +494,7 @@ CUresult queued_cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f
 		      : hook_cuLaunchKernelEx_ptsz(config, f, params, extra);
 }
 
-/* --- graphs ------------------------------------------------------------------------------------------ */
+/* --- graphs ----------------------------------------------------------------------------------- */
 
 /* Into a stream that is not being captured: the owner counts as busy until the graph has run. */
 static CUresult graph_now(CUgraphExec handle, CUstream stream, int is_per_thread_call)
@@ -612,9 +614,10 @@ CUresult queued_cuGraphLaunch_ptsz(CUgraphExec exec, CUstream stream)
 	return graph_goes(exec) ? graph_now(exec, stream, 1) : graph_hold(exec, stream, 1);
 }
 
-/* --- launches without parameters of their own -------------------------------------------------------- */
+/* --- launches without parameters of their own ------------------------------------------------- */
 
-/* Calls of CUDA's first years, and one for several devices: they wait for everything, and for room. */
+/* Calls of CUDA's first years, and one for several devices: they wait for everything, and for
+ * room. */
 static void launch_old_waits(CUfunction func)
 {
 	const struct target all = {TARGET_ALL, NULL, NULL};
@@ -652,7 +655,7 @@ CUresult queued_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *list, u
 	return hook_cuLaunchCooperativeKernelMultiDevice(list, n, flags);
 }
 
-/* --- streams ----------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 /* Among processes on one GPU, streams of owners go before those of borrowers. */
 CUresult queued_cuStreamCreate(CUstream *stream, unsigned int flags)

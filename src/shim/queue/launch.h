@@ -22,7 +22,8 @@ void launch_describe_graph(CUgraphExec handle, struct share_request *request, st
 /* Another launch of the claimed kernel of an operation, beside what is there of it. */
 CUresult launch_help(struct op *op, enum claim_help help);
 
-/* Graphs may contain events from here on: a held graph launch would have to stand in their lanes. */
+/* Graphs may contain events from here on: a held graph launch would have to stand in their
+ * lanes. */
 void launch_graphs_have_events(void);
 
 #endif

@@ -46,7 +46,7 @@ static struct {
 	struct lane *hash[HASH_SLOTS];
 } store;
 
-/* --- lists ------------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static void list_append(struct op_list *list, struct op *op, enum op_link_kind kind)
 {
@@ -72,7 +72,7 @@ static void list_remove(struct op_list *list, struct op *op, enum op_link_kind k
 		list->tail = link->prev;
 }
 
-/* --- memory of operations ---------------------------------------------------------------------------- */
+/* --- memory of operations --------------------------------------------------------------------- */
 
 /* Touched at once, so that no launch pays for it later. */
 static void *slab_map(size_t bytes)
@@ -136,7 +136,7 @@ void op_free_locked(struct op *op)
 	op_give_locked(op);
 }
 
-/* --- lanes ------------------------------------------------------------------------------------------- */
+/* --- lanes ------------------------------------------------------------------------------------ */
 
 static struct lane **hash_slot(enum lane_kind kind, const void *handle)
 {
@@ -299,7 +299,7 @@ void lanes_flush_locked(void)
 	}
 }
 
-/* --- order ------------------------------------------------------------------------------------------- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 void op_append_locked(struct op *op)
 {
@@ -317,8 +317,8 @@ void op_append_locked(struct op *op)
 	}
 	if (stream->is_blocking)
 		list_append(&stream->group->blocking, op, LINK_BLOCKING);
-	/* pairs with the load in the entries: whoever learns from this thread that the call was made
-	 * finds the queue busy */
+	/* pairs with the load in the entries: whoever learns from this thread that the call was
+	 * made finds the queue busy */
 	(void)atomic_fetch_add_explicit(&queue_state, 1, memory_order_release);
 }
 

@@ -130,8 +130,8 @@ extern struct queue {
 extern _Atomic uint32_t queue_state;
 
 /*
- * An operation with room for so many bytes of payload; NULL without memory. Fields from lane to payload
- * are 0 and NULL, others undefined.
+ * An operation with room for so many bytes of payload; NULL without memory. Fields from lane to
+ * payload are 0 and NULL, others undefined.
  */
 struct op *op_new_locked(uint32_t payload_bytes);
 void op_free_locked(struct op *op);

@@ -2,12 +2,13 @@
 /*
  * The launch attribute of parts of kernels.
  *
- * Problem: atoms in a row leave TPCs idle while the last blocks of each run. Idea: an atom is launched with
- * programmatic stream serialization, which the driver takes for "need not wait for the end of the launch in
- * front"; that one's descriptor says from when on (split/edit.c). Which atoms: split/plan.c.
+ * Problem: atoms in a row leave TPCs idle while the last blocks of each run. Idea: an atom is
+ * launched with programmatic stream serialization, which the driver takes for "need not wait for
+ * the end of the launch in front"; that one's descriptor says from when on (split/edit.c). Which
+ * atoms: split/plan.c.
  *
- * The program's own attribute of that kind was about what is in front of the whole kernel. A part that kept
- * it would have it for the part in front of it instead: it is overwritten in every part.
+ * The program's own attribute of that kind was about what is in front of the whole kernel. A part
+ * that kept it would have it for the part in front of it instead: it is overwritten in every part.
  *
  * Half a kernel must not be lost because a driver does not take the attribute: the part is launched
  * again without, and no other one gets it.

@@ -2,14 +2,15 @@
 /*
  * The arena of split launches.
  *
- * Slots and reports lie in host memory that is mapped by us and registered with the context, so that the
- * tracker may read a report also when the context has gone. Words and the epoch lie in device memory:
- * read by every block, they would cost a trip over PCIe each from the host. The epoch has an allocation
- * of 2 MiB of its own, because an IPC handle gives away all of the memory that its allocation lies in.
+ * Slots and reports lie in host memory that is mapped by us and registered with the context, so
+ * that the tracker may read a report also when the context has gone. Words and the epoch lie in
+ * device memory: read by every block, they would cost a trip over PCIe each from the host. The
+ * epoch has an allocation of 2 MiB of its own, because an IPC handle gives away all of the memory
+ * that its allocation lies in.
  *
  * Words are never cleared between works: the numbers of launches grow, so what earlier works left
- * behind is smaller than a work's first number. After 2^30 launches, about six days of a program that
- * claims two thousand kernels a second, the words are cleared and the numbers start again.
+ * behind is smaller than a work's first number. After 2^30 launches, about six days of a program
+ * that claims two thousand kernels a second, the words are cleared and the numbers start again.
  *
  * Runs are taken in turn, so a slot rests as long as possible before it is used again. It is never
  * used again before the record of its launch was read.
@@ -158,8 +159,8 @@ void arena_close(const struct context *context)
 {
 	if (arena.context != context)
 		return;
-	/* Memory and stream go with the context. A second arena would need to know that no dispatcher
-	 * is in this one: later contexts do without. */
+	/* Memory and stream go with the context. A second arena would need to know that no
+	 * dispatcher is in this one: later contexts do without. */
 	atomic_store_explicit(&arena.is_on, 0, memory_order_release);
 }
 

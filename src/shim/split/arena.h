@@ -8,10 +8,10 @@
  *   extent  the words of one work
  *
  * One arena a process, for the first context on a shared GPU; launches of other contexts are whole.
- * Opened while that context is current, with what an owner needs; the rest is made by the dispatcher
- * when the first launch is to be split. Dropped before the context is destroyed. The dispatcher takes and gives
- * back runs and extents; the tracker says when a run has ended. Nothing here is called on the
- * launch path of a program that launches whole.
+ * Opened while that context is current, with what an owner needs; the rest is made by the
+ * dispatcher when the first launch is to be split. Dropped before the context is destroyed. The
+ * dispatcher takes and gives back runs and extents; the tracker says when a run has ended. Nothing
+ * here is called on the launch path of a program that launches whole.
  */
 #ifndef LITHOS_SHIM_SPLIT_ARENA_H
 #define LITHOS_SHIM_SPLIT_ARENA_H
@@ -79,12 +79,13 @@ static inline int arena_serves(const struct context *context)
 }
 
 /*
- * Opens the arena in the current context, once; what fails is logged once and everything is launched
- * whole. Under the contexts' lock.
+ * Opens the arena in the current context, once; what fails is logged once and everything is
+ * launched whole. Under the contexts' lock.
  */
 void arena_open(struct context *context, int cc_major, int cc_minor);
 
-/* Makes what splitting needs, at the first call; a few milliseconds. 1 when it is there. Dispatcher. */
+/* Makes what splitting needs, at the first call; a few milliseconds. 1 when it is there.
+ * Dispatcher. */
 int arena_is_ready(void);
 
 /* The context is about to go: no launch is split any more. Under the contexts' lock. */
@@ -103,7 +104,8 @@ void arena_run_ended(uint32_t run);
 /* Another launch does a part of it from here on. Dispatcher. */
 void arena_join_run(uint32_t run);
 
-/* 1 when the time that its launch took says nothing of its kernel. Tracker, when the record is read. */
+/* 1 when the time that its launch took says nothing of its kernel. Tracker, when the record is
+ * read. */
 int arena_run_was_joined(uint32_t run);
 
 /*
@@ -122,7 +124,8 @@ int arena_renumber(void);
 /* Room for so many words and as many again; likewise. -E2BIG more than ARENA_MAX_WORDS; -ENOMEM. */
 int arena_grow(uint32_t nr_words);
 
-/* The arena's stream writes a word of device memory; then `done` says so. -EIO; waits up to 5 ms, on a GPU some microseconds. */
+/* The arena's stream writes a word of device memory; then `done` says so. -EIO; waits up to 5 ms,
+ * on a GPU some microseconds. */
 int arena_write(CUdeviceptr at, uint32_t value);
 
 void arena_after_fork(void);

@@ -2,40 +2,47 @@
 /*
  * The life of a claimed launch.
  *
- * A work has a launch in the program's stream and up to two helpers in streams of ours. It is complete when
- * all of them have ended and one ended without a report: that one met every block, and each block was run by
- * it or had been claimed by another. If all reported, blocks are left, and the operation goes again.
+ * A work has a launch in the program's stream and up to two helpers in streams of ours. It is
+ * complete when all of them have ended and one ended without a report: that one met every block,
+ * and each block was run by it or had been claimed by another. If all reported, blocks are left,
+ * and the operation goes again.
  *
- * Growth. TPCs become free while a kernel runs on few: a helper joins in there, told by their owners alone.
- * So when an owner of the first launch's TPCs comes back, the helper goes on with what is left, and the other
- * way round. Worth it when a quarter of a millisecond is gained, which is more than is lost because a work
- * with a helper is not committed. Example: 20 TPCs, 10 ms left, 46 become free: ends in 3 ms.
+ * Growth. TPCs become free while a kernel runs on few: a helper joins in there, told by their
+ * owners alone. So when an owner of the first launch's TPCs comes back, the helper goes on with
+ * what is left, and the other way round. Worth it when a quarter of a millisecond is gained, which
+ * is more than is lost because a work with a helper is not committed. Example: 20 TPCs, 10 ms left,
+ * 46 become free: ends in 3 ms.
  *
- * Order. A helper's stream waits for an event that was recorded in the program's stream right before the
- * first launch: it begins when that could. What follows the kernel in its stream is held until the work
- * is complete, or committed, which it is only while its one launch is that in the program's stream.
+ * Order. A helper's stream waits for an event that was recorded in the program's stream right
+ * before the first launch: it begins when that could. What follows the kernel in its stream is held
+ * until the work is complete, or committed, which it is only while its one launch is that in the
+ * program's stream.
  *
- * How many. Words bear the launch in the program's stream, which helpers have as their lead, one helper at a
- * time that may be told, and any that may not (hw/prelude/prelude.h): growth, then a rescue.
+ * How many. Words bear the launch in the program's stream, which helpers have as their lead, one
+ * helper at a time that may be told, and any that may not (hw/prelude/prelude.h): growth, then a
+ * rescue.
  *
- * Commit. When little is left of it and something waits behind it, the work is disarmed: launches up to
- * the latest number are not told any more. Only if no owner had raised its epoch by the time that this
- * took effect (epoch.h) may the next operation go; else the record decides.
+ * Commit. When little is left of it and something waits behind it, the work is disarmed: launches
+ * up to the latest number are not told any more. Only if no owner had raised its epoch by the time
+ * that this took effect (epoch.h) may the next operation go; else the record decides.
  *
- * A work of one wave is committed as soon as it is known to have begun: from then on it cannot be cut. None is
- * before what is in front of it has ended, of which copies have no records: the event of *Order* tells.
+ * A work of one wave is committed as soon as it is known to have begun: from then on it cannot be
+ * cut. None is before what is in front of it has ended, of which copies have no records: the event
+ * of *Order* tells.
  *
- * Extents of words are taken in turn around the arena; works end in almost the same order, so the place
- * after the newest extent is free unless the arena is full.
+ * Extents of words are taken in turn around the arena; works end in almost the same order, so the
+ * place after the newest extent is free unless the arena is full.
  *
- * A committed work that reports all the same was told by an owner that broke the order of epoch.h. Its
- * successors may have run on half of its results: it is said once, as an error of the neighbour.
+ * A committed work that reports all the same was told by an owner that broke the order of epoch.h.
+ * Its successors may have run on half of its results: it is said once, as an error of the
+ * neighbour.
  *
- * What it does badly: with thousands of short claimed launches at once it would run out of works; those
- * are launched whole.
+ * What it does badly: with thousands of short claimed launches at once it would run out of works;
+ * those are launched whole.
  *
- * Tested by tests/integration/split.bats, with every launch cut by tests/torture/order, and what is asked of
- * the words by tests/unit/sim_prelude_random.c, sim_prelude_race.c and prelude/test_claims.py.
+ * Tested by tests/integration/split.bats, with every launch cut by tests/torture/order, and what is
+ * asked of the words by tests/unit/sim_prelude_random.c, sim_prelude_race.c and
+ * prelude/test_claims.py.
  */
 #include "shim/split/claim.h"
 
@@ -104,7 +111,8 @@ struct work {
 	uint8_t nr_cuts;
 };
 
-/* For the works of one place, one after the other; made when first needed, in the arena's context. */
+/* For the works of one place, one after the other; made when first needed, in the arena's
+ * context. */
 struct place {
 	CUevent front; /* in the program's stream, in front of the first launch */
 	CUstream stream[NR_HELPS];
@@ -134,7 +142,7 @@ void claim_force_cut(uint64_t every_ns)
 	claims.cut_every_ns = every_ns;
 }
 
-/* --- words ------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 static int extents_meet(uint32_t at, uint32_t nr, const struct work *work)
 {
@@ -176,7 +184,7 @@ static CUdeviceptr header_of(const struct work *work)
 	return arena.words + (uint64_t)work->extent_at * sizeof(uint32_t);
 }
 
-/* --- launches ---------------------------------------------------------------------------------------- */
+/* --- launches --------------------------------------------------------------------------------- */
 
 /* Words that nobody raises, where fewer than two owners are concerned. */
 static void slot_epochs(const struct work *work, struct prelude_slot *slot)
@@ -352,7 +360,7 @@ uint64_t claim_left_ns(const struct work *work)
 	return ran + least < work->predicted_ns ? work->predicted_ns - ran : least;
 }
 
-/* --- helpers ----------------------------------------------------------------------------------------- */
+/* --- helpers ---------------------------------------------------------------------------------- */
 
 static struct place *place_of(const struct work *work)
 {
@@ -368,7 +376,8 @@ void claim_mark(struct work *work, CUstream stream)
 	work->is_marked = *front && !tenant.ops.event_record(*front, stream);
 }
 
-/* Owners before borrowers, as for the program's own streams; but a rescue goes where it is waited for. */
+/* Owners before borrowers, as for the program's own streams; but a rescue goes where it is waited
+ * for. */
 static int stream_make(enum claim_help help, CUstream *ret_stream)
 {
 	int least = 0, priority = 0;
@@ -467,8 +476,8 @@ static int may_grow(const struct work *work, uint64_t now_ns)
 }
 
 /*
- * The first launch's charge, if it has one, covers the time until both have ended. 0 would stand for an
- * unknown time.
+ * The first launch's charge, if it has one, covers the time until both have ended. 0 would stand
+ * for an unknown time.
  */
 static uint64_t grow_charge_ns(const struct work *work, uint64_t left, uint64_t gain)
 {
@@ -511,7 +520,7 @@ int claim_help(struct work *work, enum claim_help help, struct split_edit *ret_e
 	return help == HELP_GROW ? grow_make(work, ret_edit) : rescue_make(work, ret_edit);
 }
 
-/* --- looking at works ------------------------------------------------------------------------------------ */
+/* --- looking at works ------------------------------------------------------------------------- */
 
 static int parts_are_calm(const struct work *work)
 {
@@ -583,8 +592,8 @@ static int is_told(struct work *work, uint64_t now_ns)
 }
 
 /*
- * Option `split=preempt`: nobody else tells it. Each time that a work is cut it is left alone for twice as
- * long, so that it ends where launches take longer to begin than they are given.
+ * Option `split=preempt`: nobody else tells it. Each time that a work is cut it is left alone for
+ * twice as long, so that it ends where launches take longer to begin than they are given.
  */
 static void force_cut(struct work *work, uint64_t now_ns, uint64_t *next_ns)
 {
@@ -622,8 +631,8 @@ static int commit(struct work *work)
 }
 
 /*
- * 1 once what is in front of the first launch has ended: copies and host functions have no records. A work
- * that is found waiting has all its time before it.
+ * 1 once what is in front of the first launch has ended: copies and host functions have no records.
+ * A work that is found waiting has all its time before it.
  */
 static int has_passed(struct work *work, uint64_t now_ns, uint64_t *next_ns)
 {

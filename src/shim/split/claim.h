@@ -3,14 +3,14 @@
  * Works: claimed launches from their first launch until every block has run.
  *
  * Glossary
- *   work      the claimed launches of one launch of the program: the first, those that resume it, and
- *             helpers
+ *   work      the claimed launches of one launch of the program: the first, those that resume it,
+ *             and helpers
  *   helper    a launch beside another one of the work, in a stream of ours
  *   told      an owner's epoch has moved: blocks that have not begun leave
  *   commit    the work is not told any more, so what follows it in its stream may be launched
  *
- * The operation of a work stays in its lanes until the work is complete or committed. All of it is the
- * dispatcher's, but claim_nr_works().
+ * The operation of a work stays in its lanes until the work is complete or committed. All of it is
+ * the dispatcher's, but claim_nr_works().
  */
 #ifndef LITHOS_SHIM_SPLIT_CLAIM_H
 #define LITHOS_SHIM_SPLIT_CLAIM_H
@@ -43,8 +43,8 @@ enum claim_help {
 uint32_t claim_nr_works(void);
 
 /*
- * A work for a launch of so many blocks (of one wave: all of them begin at once), and its first edit;
- * NULL when words, runs or works are short.
+ * A work for a launch of so many blocks (of one wave: all of them begin at once), and its first
+ * edit; NULL when words, runs or works are short.
  */
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
 			 int is_one_wave, struct split_edit *ret_edit);
@@ -54,22 +54,22 @@ int claim_resume(struct work *work, const struct epoch_coverage *coverage,
 		 struct split_edit *ret_edit);
 
 /*
- * The driver is about to be called for the first launch of a work, in this stream: notes what is in front
- * of it there, so that no helper begins before that has ended. About a microsecond.
+ * The driver is about to be called for the first launch of a work, in this stream: notes what is in
+ * front of it there, so that no helper begins before that has ended. About a microsecond.
  */
 void claim_mark(struct work *work, CUstream stream);
 
 /*
- * The edit of a helper, and the stream to launch it in, which waits for what was in front of the work's
- * first launch. -EAGAIN without a free run or free TPCs, or when there must be no helper (now); -E2BIG as
- * epoch_cover_lendable(); -EIO. Makes a stream at the first help of a kind.
+ * The edit of a helper, and the stream to launch it in, which waits for what was in front of the
+ * work's first launch. -EAGAIN without a free run or free TPCs, or when there must be no helper
+ * (now); -E2BIG as epoch_cover_lendable(); -EIO. Makes a stream at the first help of a kind.
  */
 int claim_help(struct work *work, enum claim_help help, struct split_edit *ret_edit,
 	       CUstream *ret_stream);
 
 /*
- * What a kernel with so much time left on some TPCs would gain by more of them; 0 when that is not worth
- * a helper.
+ * What a kernel with so much time left on some TPCs would gain by more of them; 0 when that is not
+ * worth a helper.
  */
 uint64_t claim_gain_ns(uint64_t left_ns, const struct tpcset *has, const struct tpcset *more);
 
@@ -93,9 +93,9 @@ struct work_look {
 };
 
 /*
- * Looks at one work, by place (0 to CLAIM_MAX_WORKS - 1); *ret_op its operation, *ret_next_ns lowered
- * to when to look again. Calls the driver to commit: queue.lock must not be held, the arena's context
- * current.
+ * Looks at one work, by place (0 to CLAIM_MAX_WORKS - 1); *ret_op its operation, *ret_next_ns
+ * lowered to when to look again. Calls the driver to commit: queue.lock must not be held, the
+ * arena's context current.
  */
 #define CLAIM_MAX_WORKS 32u
 enum work_event claim_look(uint32_t place, const struct work_look *look, struct op **ret_op,
@@ -104,7 +104,8 @@ enum work_event claim_look(uint32_t place, const struct work_look *look, struct 
 /* 1 when any work is under way or waits to be resumed. */
 int claim_any(void);
 
-/* For the option `split=preempt:US`: all claimed launches of the moment are told to go, so often. */
+/* For the option `split=preempt:US`: all claimed launches of the moment are told to go, so
+ * often. */
 void claim_force_cut(uint64_t every_ns);
 
 void claim_after_fork(void);

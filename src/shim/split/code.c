@@ -2,13 +2,13 @@
 /*
  * Kernels' code: where it lies, and whether its blocks wait for one another.
  *
- * The table. 4096 places, open addressing, eight tries; read without a lock, as every long launch asks.
- * A key is a hash of handle and generation, and for one generation no two handles share one. A place's
- * word holds entry point, state, and seven bits of the generation; so a word that is read after its
- * place went to another generation is seen to be foreign, unless 128 flushes lie between the two
- * loads. Places of the current generation are never taken over: a wrong "free" would hang a kernel, and
- * a function without a place is merely launched whole. A handle with two entry points was used again
- * without a flush; which code a launch would run is not known then, so it is UNSURE.
+ * The table. 4096 places, open addressing, eight tries; read without a lock, as every long launch
+ * asks. A key is a hash of handle and generation, and for one generation no two handles share one.
+ * A place's word holds entry point, state, and seven bits of the generation; so a word that is read
+ * after its place went to another generation is seen to be foreign, unless 128 flushes lie between
+ * the two loads. Places of the current generation are never taken over: a wrong "free" would hang a
+ * kernel, and a function without a place is merely launched whole. A handle with two entry points
+ * was used again without a flush; which code a launch would run is not known then, so it is UNSURE.
  *
  * Reading them: split/code_read.c. Tested by tests/unit/code_reader.c.
  */
@@ -36,7 +36,7 @@ static struct {
 	} place[PLACES];
 } table;
 
-/* --- table -------------------------------------------------------------------------------------- */
+/* --- table ------------------------------------------------------------------------------------ */
 
 static uint64_t generation_now(void)
 {
@@ -112,10 +112,10 @@ static void take(uint32_t at, uint64_t old_key, uint64_t key, uint64_t word)
 }
 
 /*
- * First sight of a function. All threads try the same places in the same order, and leave the function
- * to its next launch when they meet one that is busy: so it never gets two. Who comes here late, a
- * flush in between, may take the place of one function of the new generation; its next launch notes it
- * again.
+ * First sight of a function. All threads try the same places in the same order, and leave the
+ * function to its next launch when they meet one that is busy: so it never gets two. Who comes here
+ * late, a flush in between, may take the place of one function of the new generation; its next
+ * launch notes it again.
  */
 static __attribute__((noinline)) void add_slow(uint64_t key, uint64_t generation, uint64_t word)
 {
@@ -182,7 +182,7 @@ void code_flush(void)
 	(void)atomic_fetch_add_explicit(&table.generation, 1, memory_order_acq_rel);
 }
 
-/* --- for the reader ----------------------------------------------------------------------------- */
+/* --- for the reader --------------------------------------------------------------------------- */
 
 int code_is_seen(CUfunction func, struct code_place *ret_place)
 {

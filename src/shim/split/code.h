@@ -22,9 +22,9 @@ enum code_state {
 enum code_state code_state_of(CUfunction func);
 
 /*
- * The descriptor hook saw a launch of it with this entry point, in the context that code is read in: the
- * same address may be nothing in another. A second entry point for one handle makes it UNSURE. Any
- * thread; cheap when known.
+ * The descriptor hook saw a launch of it with this entry point, in the context that code is read
+ * in: the same address may be nothing in another. A second entry point for one handle makes it
+ * UNSURE. Any thread; cheap when known.
  */
 void code_note_entry(CUfunction func, uint64_t entry);
 
@@ -34,7 +34,7 @@ void code_is_gang(CUfunction func);
 /* Function handles mean other functions from here on. */
 void code_flush(void);
 
-/* --- for who reads the code: any thread, no lock ------------------------------------------------ */
+/* --- for who reads the code: any thread, no lock ---------------------------------------------- */
 
 /* A function that was SEEN, as it was known then. */
 struct code_place {

@@ -2,22 +2,24 @@
 /*
  * Reading kernels' code.
  *
- * What is read. Only the GPU can read code, and a load from memory that is not mapped ends the process, with
- * MPS all processes. So only what control flow reaches is read, in pages of 4 KiB, the smallest that
- * a GPU maps: the page of the entry, up to its end; then, round by round, the pages that instructions
- * read so far go on to, jump to, or call. A function that may be called lies in a page of its own
- * and the pages between are left alone. Jumps through tables do not say where they go: then the code
- * is read on, page by page, to the mark that ends every kernel. What jumps to before the entry,
- * through a register, or too far is not read further: no better verdict than UNSURE is to be had.
+ * What is read. Only the GPU can read code, and a load from memory that is not mapped ends the
+ * process, with MPS all processes. So only what control flow reaches is read, in pages of 4 KiB,
+ * the smallest that a GPU maps: the page of the entry, up to its end; then, round by round, the
+ * pages that instructions read so far go on to, jump to, or call. A function that may be called
+ * lies in a page of its own and the pages between are left alone. Jumps through tables do not say
+ * where they go: then the code is read on, page by page, to the mark that ends every kernel. What
+ * jumps to before the entry, through a register, or too far is not read further: no better verdict
+ * than UNSURE is to be had.
  *
- * In which stream. In the program's, in front of the launch that asked. A stream of ours would be free of what is
- * in front, but a kernel of a borrower in one more stream makes every kernel of the owner's graphs 0.3 us slower
- * under MPS, from then on: 8 % of a small model (docs/hardware.md, section 9). What is in front may need
- * something that the dispatcher has yet to launch, so copies are waited for only so long. Then the launch
- * goes whole, and the function's next one looks whether they have come.
+ * In which stream. In the program's, in front of the launch that asked. A stream of ours would be
+ * free of what is in front, but a kernel of a borrower in one more stream makes every kernel of the
+ * owner's graphs 0.3 us slower under MPS, from then on: 8 % of a small model (docs/hardware.md,
+ * section 9). What is in front may need something that the dispatcher has yet to launch, so copies
+ * are waited for only so long. Then the launch goes whole, and the function's next one looks
+ * whether they have come.
  *
- * One function is read at a time. Another one waits for its turn, which it gets when the first was judged or was
- * not launched again for 100 ms.
+ * One function is read at a time. Another one waits for its turn, which it gets when the first was
+ * judged or was not launched again for 100 ms.
  *
  * The reader itself is tried first, on two words of its buffer.
  *
@@ -88,7 +90,7 @@ static struct {
 
 static const uint64_t trial_words[2] = {0x6c6974686f730001, 0x9e3779b97f4a7c15};
 
-/* --- copies ------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 enum arrival {
 	NOT_YET,
@@ -116,7 +118,8 @@ static enum arrival batch_wait(uint64_t end_ns)
 	return arrival;
 }
 
-/* Behind the copies. When that fails nobody can tell when the buffer will be left alone: never again. */
+/* Behind the copies. When that fails nobody can tell when the buffer will be left alone: never
+ * again. */
 static int batch_close(CUstream stream)
 {
 	if ((!job.event && tenant.ops.event_create(&job.event, CU_EVENT_DISABLE_TIMING)) ||
@@ -206,7 +209,7 @@ static void batch_take(struct reading *r, const struct code_reader *reader)
 	job.nr = 0;
 }
 
-/* --- where control flow goes -------------------------------------------------------------------- */
+/* --- where control flow goes ------------------------------------------------------------------ */
 
 static uint32_t page_of(uint32_t index)
 {
@@ -299,7 +302,8 @@ static struct code_input input_of(const struct reading *r)
 	};
 }
 
-/* Is the mark that ends the kernel in the pages before the first gap? Else that one is part of it. */
+/* Is the mark that ends the kernel in the pages before the first gap? Else that one is part of
+ * it. */
 static void want_end(struct reading *r)
 {
 	struct code_input input = input_of(r);
@@ -335,7 +339,7 @@ static enum code_state judge(const struct reading *r)
 	return answer.verdict == CODE_FREE && !r->is_lost ? CODE_STATE_FREE : CODE_STATE_UNSURE;
 }
 
-/* --- one function at a time --------------------------------------------------------------------- */
+/* --- one function at a time ------------------------------------------------------------------- */
 
 /* Architectures that the judge does not know are not followed either. */
 static int can_read(const struct code_reader *reader)

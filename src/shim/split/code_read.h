@@ -24,10 +24,11 @@ struct code_reader {
 };
 
 /*
- * Reads and judges a function that is SEEN, by copies in `stream`, in which the caller is about to launch it:
- * so its module cannot be unloaded before they have ended. Waits for them for wait_ns in all; then it
- * returns SEEN, and the next launch of the function goes on from there. Takes up to 3 MiB until it is
- * judged. Returns the state it has then; UNSURE also when a driver call failed, and then for good.
+ * Reads and judges a function that is SEEN, by copies in `stream`, in which the caller is about to
+ * launch it: so its module cannot be unloaded before they have ended. Waits for them for wait_ns in
+ * all; then it returns SEEN, and the next launch of the function goes on from there. Takes up to 3
+ * MiB until it is judged. Returns the state it has then; UNSURE also when a driver call failed, and
+ * then for good.
  */
 enum code_state code_read(const struct code_reader *reader, CUfunction func, CUstream stream);
 

@@ -2,12 +2,13 @@
 /*
  * Descriptors of split launches.
  *
- * The first launch of a kernel that cannot be redirected (its bank 6 is in use, a gang) runs whole, and
- * nothing is lost. A later one must never run whole, since blocks of the kernel have run already: should it
- * find no record to end with, it is redirected to an empty range, and the dispatcher tries again.
+ * The first launch of a kernel that cannot be redirected (its bank 6 is in use, a gang) runs whole,
+ * and nothing is lost. A later one must never run whole, since blocks of the kernel have run
+ * already: should it find no record to end with, it is redirected to an empty range, and the
+ * dispatcher tries again.
  *
- * Of two parts that may overlap, the one in front says so in its descriptor, only if it is redirected; the
- * one behind is launched with an attribute (queue/launch.c).
+ * Of two parts that may overlap, the one in front says so in its descriptor, only if it is
+ * redirected; the one behind is launched with an attribute (queue/launch.c).
  *
  * Tested by tests/integration/split.bats.
  */
@@ -30,8 +31,9 @@ static uint64_t entry_of(enum prelude_kind kind, const struct qmd_grid *grid)
 }
 
 /*
- * The grid ends behind the last block of an atom, so the ones after it need not be led past the gate (0.6 to
- * 1 ns each). A kernel reads its gridDim from a constant bank, not from the descriptor (docs/hardware.md).
+ * The grid ends behind the last block of an atom, so the ones after it need not be led past the
+ * gate (0.6 to 1 ns each). A kernel reads its gridDim from a constant bank, not from the descriptor
+ * (docs/hardware.md).
  */
 static void grid_shorten(const struct split_edit *edit, const struct qmd_layout *layout,
 			 const struct qmd_grid *grid, uint32_t *qmd)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the descriptor hook does to a launch that is split: thread_self()->split points to one of these
- * while the dispatcher makes the driver's launch call, and is NULL otherwise.
+ * What the descriptor hook does to a launch that is split: thread_self()->split points to one of
+ * these while the dispatcher makes the driver's launch call, and is NULL otherwise.
  */
 #ifndef LITHOS_SHIM_SPLIT_EDIT_H
 #define LITHOS_SHIM_SPLIT_EDIT_H

@@ -2,19 +2,19 @@
 /*
  * The owner's number and word, and the borrower's view of them.
  *
- * Order. The owner: `active`, then the number in shared memory, then the word on the GPU. The borrower
- * reads the number first and `active` after it. If it reads a number that was raised already, it
- * sees `active` as well and does not launch; if it reads the one before, its launch is told to go by
- * the word. If it finds the number unchanged after it disarmed a work, the word had not been
- * raised when the disarming took effect.
+ * Order. The owner: `active`, then the number in shared memory, then the word on the GPU. The
+ * borrower reads the number first and `active` after it. If it reads a number that was raised
+ * already, it sees `active` as well and does not launch; if it reads the one before, its launch is
+ * told to go by the word. If it finds the number unchanged after it disarmed a work, the word had
+ * not been raised when the disarming took effect.
  *
- * The word is written by a stream of its own at the highest priority (1.4 to 5 us in the caller, at each
- * idle-to-active change, not at each launch). Two threads that raise at the same time may write in
- * the other order: the word is then one behind until the next time, and its launches of that
- * moment are told by the earlier write already.
+ * The word is written by a stream of its own at the highest priority (1.4 to 5 us in the caller, at
+ * each idle-to-active change, not at each launch). Two threads that raise at the same time may
+ * write in the other order: the word is then one behind until the next time, and its launches of
+ * that moment are told by the earlier write already.
  *
- * The word is written when the driver's launch call has returned: some 15 us that the owner's own launch need
- * not wait for, and in the descriptor hook the driver must not be called.
+ * The word is written when the driver's launch call has returned: some 15 us that the owner's own
+ * launch need not wait for, and in the descriptor hook the driver must not be called.
  *
  * The borrower opens the memory of each process of an owner once and keeps it open: what it maps
  * lives on when the owner's process has died.
@@ -154,7 +154,8 @@ static struct opened *opened_oldest(void)
 	return oldest;
 }
 
-/* A place for one more: that of the process asked for longest ago, unless launches may read its word. */
+/* A place for one more: that of the process asked for longest ago, unless launches may read its
+ * word. */
 static struct opened *opened_place(void)
 {
 	struct opened *place = opened_oldest();

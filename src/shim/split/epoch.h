@@ -32,9 +32,9 @@ void epoch_close(void);
 void epoch_publish(void);
 
 /*
- * The process became active, and says so already: raises the number. The word follows at the thread's next
- * epoch_write(), which whoever launches calls after the driver's launch call, or when he holds the launch
- * back: the owner's launch must not wait for what it tells others. Any thread.
+ * The process became active, and says so already: raises the number. The word follows at the
+ * thread's next epoch_write(), which whoever launches calls after the driver's launch call, or when
+ * he holds the launch back: the owner's launch must not wait for what it tells others. Any thread.
  */
 void epoch_raise(struct thread_state *t);
 void epoch_write_slow(struct thread_state *t);
@@ -61,8 +61,9 @@ struct epoch_coverage {
 };
 
 /*
- * Covers for all TPCs that may be lent now, and lie in `within` if that is not NULL. 0; -EAGAIN there is no TPC to run on now; -E2BIG more
- * processes than a slot has words, or one without a word. Opens owners' memory in the current context at first sight (milliseconds, once).
+ * Covers for all TPCs that may be lent now, and lie in `within` if that is not NULL. 0; -EAGAIN
+ * there is no TPC to run on now; -E2BIG more processes than a slot has words, or one without a
+ * word. Opens owners' memory in the current context at first sight (milliseconds, once).
  */
 int epoch_cover_lendable(struct thread_state *t, const struct tpcset *within,
 			 struct epoch_coverage *ret_coverage);

@@ -2,13 +2,14 @@
 /*
  * From what is known of a launch to how it is made.
  *
- * The decision itself is sched/split.h's; here is what it needs: the predictor's time, how many blocks are
- * resident at once (noted when a shape is first seen in its descriptor), what the code reader says, and
- * whether the owners concerned can tell the launch to go. All of it is looked at for launches that
- * are predicted to be long, by the dispatcher; others never get here.
+ * The decision itself is sched/split.h's; here is what it needs: the predictor's time, how many
+ * blocks are resident at once (noted when a shape is first seen in its descriptor), what the code
+ * reader says, and whether the owners concerned can tell the launch to go. All of it is looked at
+ * for launches that are predicted to be long, by the dispatcher; others never get here.
  *
- * A launch that may start before the one in front of it has ended (programmatic dependence) would, once
- * resumed, depend on its own first part instead: split launches are made without that permission.
+ * A launch that may start before the one in front of it has ended (programmatic dependence) would,
+ * once resumed, depend on its own first part instead: split launches are made without that
+ * permission.
  *
  * Tested by tests/integration/split.bats.
  */
@@ -45,7 +46,8 @@
 #define SHAPE_WIDTH       (1u << SHAPE_WIDTH_SHIFT)
 #define US_NS             1000u
 #define OVERLAP_CC_MAJOR  9 /* programmatic launches: Hopper and later */
-/* So long the dispatcher waits for a kernel's code: a borrower's launches in front of it take no longer, mostly. */
+/* So long the dispatcher waits for a kernel's code: a borrower's launches in front of it take no
+ * longer, mostly. */
 #define READ_NS        2000000u
 #define FORCED_READ_NS 1000000000u /* the first launch of a kernel is to be split, too */
 #define PATIENCE_NS                                                                                \
@@ -129,7 +131,7 @@ int plan_is_off(void)
 	return plan.mode == MODE_WHOLE;
 }
 
-/* --- shapes ------------------------------------------------------------------------------------------- */
+/* --- shapes ----------------------------------------------------------------------------------- */
 
 static uint32_t shape_of(uint32_t slot)
 {
@@ -197,7 +199,7 @@ void plan_note_shape(uint32_t slot, CUfunction func, const struct qmd_grid *grid
 				      memory_order_relaxed);
 }
 
-/* --- deciding ----------------------------------------------------------------------------------------- */
+/* --- deciding --------------------------------------------------------------------------------- */
 
 static struct split_plan whole(enum split_reason reason)
 {
@@ -254,8 +256,8 @@ static struct split_plan choose_forced(const struct op *op)
 }
 
 /*
- * On own TPCs, and on those of nobody, there is nobody to go for. But a claimed kernel can use TPCs that
- * become free while it runs.
+ * On own TPCs, and on those of nobody, there is nobody to go for. But a claimed kernel can use TPCs
+ * that become free while it runs.
  */
 static struct split_plan choose_unasked(struct thread_state *t, const struct op *op)
 {
@@ -310,7 +312,7 @@ static struct split_plan choose(struct thread_state *t, const struct op *op, CUs
 	}
 }
 
-/* --- making launches ---------------------------------------------------------------------------------- */
+/* --- making launches -------------------------------------------------------------------------- */
 
 uint64_t plan_predict(struct thread_state *t, const struct op *op)
 {
@@ -330,7 +332,8 @@ static void explain(struct thread_state *t, const struct split_plan *chosen)
 	t->block_us = (uint32_t)(chosen->block_ns / US_NS);
 }
 
-/* Of a last atom that is shorter than the others, the time would be stretched too far to mean much. */
+/* Of a last atom that is shorter than the others, the time would be stretched too far to mean
+ * much. */
 static uint32_t whole_64ths(const struct op *op, uint64_t count)
 {
 	uint64_t nr = op->nr_blocks * 64 / count;
@@ -339,8 +342,9 @@ static uint32_t whole_64ths(const struct op *op, uint64_t count)
 }
 
 /*
- * Atoms overlap, but for the last: it begins when all others have ended. So what comes behind it needs to
- * wait for it alone, also when the program lets that begin early, and its record is the kernel's end.
+ * Atoms overlap, but for the last: it begins when all others have ended. So what comes behind it
+ * needs to wait for it alone, also when the program lets that begin early, and its record is the
+ * kernel's end.
  */
 static enum plan_next atom_begin(struct thread_state *t, struct op *op)
 {
@@ -390,8 +394,8 @@ static enum plan_next first_begin(struct thread_state *t, struct op *op, CUstrea
 }
 
 /*
- * With more owners than words by now, the rest runs as any other launch does: to its end. It must run
- * somewhere.
+ * With more owners than words by now, the rest runs as any other launch does: to its end. It must
+ * run somewhere.
  */
 static enum plan_next resume_begin(struct thread_state *t, struct op *op)
 {
@@ -405,9 +409,9 @@ static enum plan_next resume_begin(struct thread_state *t, struct op *op)
 }
 
 /*
- * Looks for covers where the launch may be claimed. 1 when every TPC that it was let go for has been
- * taken back meanwhile, by owners that it could not be told by: but not for ever, as the owner may wait
- * for it.
+ * Looks for covers where the launch may be claimed. 1 when every TPC that it was let go for has
+ * been taken back meanwhile, by owners that it could not be told by: but not for ever, as the owner
+ * may wait for it.
  */
 static int is_too_soon(struct thread_state *t, const struct op *op)
 {
@@ -470,7 +474,8 @@ static enum plan_next claim_end(struct op *op)
 	}
 }
 
-/* The driver refused the launch: the operation is over, and the program is told at its next call. */
+/* The driver refused the launch: the operation is over, and the program is told at its next
+ * call. */
 static enum plan_next failed(struct op *op)
 {
 	arena_give_run(plan.edit.run);

@@ -23,8 +23,8 @@ int plan_is_forced(void);
 int plan_is_off(void);
 
 /*
- * 1 when the launch that the predictor was just asked about should come by the dispatcher, which may
- * split it. About a nanosecond for short ones.
+ * 1 when the launch that the predictor was just asked about should come by the dispatcher, which
+ * may split it. About a nanosecond for short ones.
  */
 int plan_wants(const struct thread_state *t);
 
@@ -49,8 +49,9 @@ uint64_t plan_predict(struct thread_state *t, const struct op *op);
 int plan_is_revocable(const struct thread_state *t, const struct op *op);
 
 /*
- * Before the driver's launch call for this stream: t->split is set when the launch is split. PLAN_LATER: no call may be
- * made now. 0 otherwise. queue.lock not held, the operation's context current.
+ * Before the driver's launch call for this stream: t->split is set when the launch is split.
+ * PLAN_LATER: no call may be made now. 0 otherwise. queue.lock not held, the operation's context
+ * current.
  */
 enum plan_next plan_begin(struct thread_state *t, struct op *op, CUstream stream);
 
@@ -60,7 +61,8 @@ enum plan_next plan_end(struct thread_state *t, struct op *op, CUresult result);
 /* Between the two, right before the driver's call for a launch that is split, in this stream. */
 void plan_mark(CUstream stream);
 
-/* A helper for the work of an operation: before and after its launch in the stream that is returned. */
+/* A helper for the work of an operation: before and after its launch in the stream that is
+ * returned. */
 int plan_help_begin(struct thread_state *t, struct op *op, enum claim_help help,
 		    CUstream *ret_stream);
 void plan_help_end(struct thread_state *t, struct op *op, CUresult result);

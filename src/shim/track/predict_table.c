@@ -3,29 +3,35 @@
  * The predictors of a process, by shape of launch.
  *
  * Every launch of a borrower needs a predicted time, so looking one up must cost no more than a few
- * loads: a table of 8192 places, found by a 64-bit hash of kernel, blocks and threads, of which eight
- * in a row are tried. The hash stands for the key: two shapes that share one would share their times,
- * which is unlikely and harmless. A shape that finds no free place takes one of those eight, chosen by
- * its hash; programs with more shapes than places lose predictions, not correctness.
+ * loads: a table of 8192 places, found by a 64-bit hash of kernel, blocks and threads, of which
+ * eight in a row are tried. The hash stands for the key: two shapes that share one would share
+ * their times, which is unlikely and harmless. A shape that finds no free place takes one of those
+ * eight, chosen by its hash; programs with more shapes than places lose predictions, not
+ * correctness.
  *
  * A predictor is 8 bytes in one atomic word. The tracker alone adds times; a launching thread that
- * takes a place over clears it. The tracker may then add one time of the old shape to the new one's:
- * the mean forgets it.
+ * takes a place over clears it. The tracker may then add one time of the old shape to the new
+ * one's: the mean forgets it.
  *
- * Paths. Products of libraries have one block for each SM whatever their size, so one shape may take 0.2 ms and
- * 1.2 ms in turns. Programs that keep a GPU busy repeat themselves: which one it is, is told by the launches
- * before it. Where a shape's times are off its mean by a quarter on the average, each of the paths that lead to it gets
- * a place of its own: a hash of the sixteen launches that the thread made before, enough to tell the products of a
- * Transformer layer apart behind the same norm. At most 64 of a shape, and a quarter of the table in all, so that a
- * program without order, or one whose TPCs change all the time, does not lose its shapes. Until a path is known, and for launches that were not asked about, the shape's mean answers;
- * a place by path teaches its shape as well.
+ * Paths. Products of libraries have one block for each SM whatever their size, so one shape may
+ * take 0.2 ms and 1.2 ms in turns. Programs that keep a GPU busy repeat themselves: which one it
+ * is, is told by the launches before it. Where a shape's times are off its mean by a quarter on the
+ * average, each of the paths that lead to it gets a place of its own: a hash of the sixteen
+ * launches that the thread made before, enough to tell the products of a Transformer layer apart
+ * behind the same norm. At most 64 of a shape, and a quarter of the table in all, so that a program
+ * without order, or one whose TPCs change all the time, does not lose its shapes. Until a path is
+ * known, and for launches that were not asked about, the shape's mean answers; a place by path
+ * teaches its shape as well.
  *
- * Example: launches a S b S for ever, of which S takes 0.2 ms behind a and 1 ms behind b. The mean of S is 0.6 ms,
- * 67 % off. From then on S has two places, and both are right when they were seen twice.
+ * Example: launches a S b S for ever, of which S takes 0.2 ms behind a and 1 ms behind b. The mean
+ * of S is 0.6 ms, 67 % off. From then on S has two places, and both are right when they were seen
+ * twice.
  *
- * What it does badly: one thread that launches in several streams without a fixed order has no paths.
+ * What it does badly: one thread that launches in several streams without a fixed order has no
+ * paths.
  *
- * Kernel handles are used again after modules are unloaded: the number of unloads is part of the hash.
+ * Kernel handles are used again after modules are unloaded: the number of unloads is part of the
+ * hash.
  *
  * Tested by tests/unit/predict_table.c.
  */
@@ -145,7 +151,8 @@ uint32_t predict_slot(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads)
 	return __builtin_expect(at != PREDICT_NO_SLOT, 1) ? at : add_slow(key, nr_blocks);
 }
 
-/* The shape's own place, of that of a path; PREDICT_NO_SLOT when there is none, or another shape has it now. */
+/* The shape's own place, of that of a path; PREDICT_NO_SLOT when there is none, or another shape
+ * has it now. */
 static uint32_t base_of(uint32_t slot)
 {
 	uint64_t base = atomic_load_explicit(&table.place[slot].base, memory_order_relaxed);

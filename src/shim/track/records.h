@@ -157,8 +157,8 @@ int record_node_take(struct record_pool *pool, uint32_t *ret_index);
 void record_node_give(struct record_pool *pool, uint32_t index);
 
 /*
- * A mark for a graph launch about to be followed by its write: the address to write to and what; the
- * mark's number, or -ENOSPC when all are taken. Any thread.
+ * A mark for a graph launch about to be followed by its write: the address to write to and what;
+ * the mark's number, or -ENOSPC when all are taken. Any thread.
  */
 int record_mark_take(struct record_pool *pool, struct record_mark **ret_mark,
 		     uint64_t *ret_address);
@@ -174,8 +174,8 @@ typedef void (*mark_read_fn)(const struct launch_note *note, int is_lost);
 uint32_t record_marks_collect(struct record_pool *pool, mark_read_fn read);
 
 /*
- * One record that was read: its launch and its end on the GPU's clock; 0 = its context went before it
- * was written.
+ * One record that was read: its launch and its end on the GPU's clock; 0 = its context went before
+ * it was written.
  */
 typedef void (*record_read_fn)(void *pool, const struct launch_note *note, uint64_t end_ns);
 

@@ -191,8 +191,8 @@ static int tracker_pass(void)
 	/* Also what a thread read that closed a context meanwhile. */
 	nr_new += atomic_exchange_explicit(&tracker.nr_read, 0, memory_order_relaxed);
 	tracker.is_stale |= nr_new != 0;
-	/* Summing up walks the states of all threads: too much for every pass of a tracker that looks
-	 * every 50 us. */
+	/* Summing up walks the states of all threads: too much for every pass of a tracker that
+	 * looks every 50 us. */
 	if (tracker.is_stale &&
 	    (!tracker_ops() || clock_now_ns() - tracker.published_ns >= PUBLISH_EVERY_NS))
 		counters_publish();
@@ -235,7 +235,8 @@ static uint64_t tracker_pass_shared(const struct tracker_ops *ops, uint64_t usua
 	return is_new ? PAUSE_MIN_NS : usual;
 }
 
-/* Split launches that are waited for without a daemon (option `split`): their ends are looked for often. */
+/* Split launches that are waited for without a daemon (option `split`): their ends are looked for
+ * often. */
 static uint64_t longer_pause(uint64_t pause)
 {
 	int is_awaited = !tracker_ops() &&

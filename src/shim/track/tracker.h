@@ -26,15 +26,16 @@ struct tracker_ops {
 	/* Before anything is read. */
 	void (*before)(void);
 	/*
-	 * One launch ended, at end_ns of CLOCK_MONOTONIC; duration 0 = cannot be told, also when it is
-	 * lost.
+	 * One launch ended, at end_ns of CLOCK_MONOTONIC; duration 0 = cannot be told, also when it
+	 * is lost.
 	 */
 	void (*ended)(const struct launch_note *note, uint64_t duration_ns, uint64_t end_ns);
 	/* After the pass: how long to sleep, or 0 to sleep as usual. */
 	uint64_t (*after)(void);
 };
 
-/* Who is told when the record of a split launch was read (shim/split/arena.h); before any is launched. */
+/* Who is told when the record of a split launch was read (shim/split/arena.h); before any is
+ * launched. */
 typedef void (*tracker_run_fn)(uint32_t run);
 void tracker_set_run_ended(tracker_run_fn ended);
 

@@ -2,12 +2,12 @@
 /*
  * Finding the server, or starting it.
  *
- * A process that finds no listener takes the lock file beside the socket, looks again, since another
- * may have been faster, and only then starts lithos-simgpu, which lies in ../../bin as seen from this
- * library. Of hundreds of processes that start at once one starts it and the others wait for the
- * lock. The server forks itself into the background once it listens, so waiting for the process that
- * was started is waiting for the socket. A connection that ends before the welcome was to a server
- * that was just ending; another try starts the next one.
+ * A process that finds no listener takes the lock file beside the socket, looks again, since
+ * another may have been faster, and only then starts lithos-simgpu, which lies in ../../bin as seen
+ * from this library. Of hundreds of processes that start at once one starts it and the others wait
+ * for the lock. The server forks itself into the background once it listens, so waiting for the
+ * process that was started is waiting for the socket. A connection that ends before the welcome was
+ * to a server that was just ending; another try starts the next one.
  *
  * Tested by tests/unit/sim_shared_faults.c.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of this process' queues of shared GPUs, and their items. The driver's lock protects it. */
+/* The table of this process' queues of shared GPUs, and their items. The driver's lock protects
+ * it. */
 #ifndef LITHOS_SIM_CLIENT_QUEUE_H
 #define LITHOS_SIM_CLIENT_QUEUE_H
 

@@ -8,8 +8,8 @@
  * grid's records are written and its line traced, a task that became first is run and its answer
  * sent back. A task that cannot go on yet is tried again when something else completed here.
  *
- * Messages about a queue that is gone are left-overs and are ignored. Anything else that does not fit
- * the queue's first item means the two sides disagree, and the connection is given up.
+ * Messages about a queue that is gone are left-overs and are ignored. Anything else that does not
+ * fit the queue's first item means the two sides disagree, and the connection is given up.
  *
  * Tested by the programs of tests/unit in shared mode and by tests/unit/sim_shared_faults.c.
  */
@@ -231,7 +231,8 @@ uint64_t remote_advance(struct remote *remote)
 
 	wire_flush(&remote->wire);
 	hear(remote);
-	/* What watches memory is tried at every look, so each look counts as something happening. */
+	/* What watches memory is tried at every look, so each look counts as something
+	 * happening. */
 	if (remote->nr_watching)
 		remote->dirty = 1;
 	while (remote->dirty && remote->nr_waiting) {

@@ -3,15 +3,15 @@
  * Preludes: which blocks of a redirected launch run.
  *
  * Problem: what runs before a kernel is machine code on hardware, and there is none here. Idea: the
- * rule that tools/prelude/prelude.ptx has in instructions, in C, with the same accesses where another
- * processor may look: swaps are swaps, and the report comes after them. One decision a block stands for
- * those of its warps, which agree.
+ * rule that tools/prelude/prelude.ptx has in instructions, in C, with the same accesses where
+ * another processor may look: swaps are swaps, and the report comes after them. One decision a
+ * block stands for those of its warps, which agree.
  *
  * Another launch of the work, in this process or another one, may decide the same word at any time;
  * the words are the only thing shared, so the order of accesses is relaxed, as it is on the device.
  *
- * Tested by tests/unit/sim_prelude_random.c and sim_prelude_race.c, and against the PTX, whose every order
- * of accesses is gone through, by tests/unit/prelude/test_claims.py.
+ * Tested by tests/unit/sim_prelude_random.c and sim_prelude_race.c, and against the PTX, whose
+ * every order of accesses is gone through, by tests/unit/prelude/test_claims.py.
  */
 #include "hw/prelude/prelude.h"
 #include "sim/device/internal.h"
@@ -76,7 +76,8 @@ static int is_to_go(const struct prelude_slot *slot)
 	return (moved[0] > 0 || moved[1] > 0) && load(slot->state - 4) < slot->run;
 }
 
-/* The first block that is given up says so; a second launch of the work may make it say so again. */
+/* The first block that is given up says so; a second launch of the work may make it say so
+ * again. */
 static void report(const struct prelude_slot *slot)
 {
 	if (load(slot->state - 8) == slot->run)

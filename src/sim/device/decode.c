@@ -22,7 +22,8 @@
 /* GRID_GPU_GPC_CGA of NVIDIA's header: cooperative and in clusters. */
 #define QMD_GRID_COOPERATIVE_CLUSTER 5
 
-/* In word 0 of descriptors launched with programmatic stream serialization (sim/kernel/qmd_build.c). */
+/* In word 0 of descriptors launched with programmatic stream serialization
+ * (sim/kernel/qmd_build.c). */
 #define WAITS_FOR_PRE_EXIT 0x60000000u
 
 static uint32_t field(const struct sim_device *device, const void *qmd, enum qmd_field name)

@@ -8,8 +8,9 @@
  * busy. Between two events nothing changes, so time jumps from event to event and every block has
  * exact times however late the caller is.
  *
- * Programmatic overlap: a grid whose descriptor says so begins when the last block of the grid before
- * it in its queue has begun, if that one's descriptor lets it; whatever comes next waits for both.
+ * Programmatic overlap: a grid whose descriptor says so begins when the last block of the grid
+ * before it in its queue has begun, if that one's descriptor lets it; whatever comes next waits for
+ * both.
  *
  * What it does badly: a kernel cannot let its successor begin earlier, a launch costs no
  * time of its own, memory bandwidth is not shared. A hung grid keeps the SMs it got until its queue

@@ -134,7 +134,8 @@ struct sim_device_ops {
 	void *user;
 	/*
 	 * A block of a launch with a program other than the kernel begins; it is block number
-	 * grid->nr_placed in the order of placement. 1: it runs; 0: it leaves. May be NULL: all run.
+	 * grid->nr_placed in the order of placement. 1: it runs; 0: it leaves. May be NULL: all
+	 * run.
 	 */
 	int (*begin_block)(void *user, const struct sim_grid *grid, const uint32_t index[3]);
 	/* Whether it would leave if it began now; nothing changes. For those who ask ahead. */
@@ -178,8 +179,8 @@ uint64_t device_advance(struct sim_device *device, uint64_t now_ns);
 
 /*
  * Blocks of the grid that is first in the queue leave after all, those that have not ended: block
- * first + i when bit i is set, and every block before number `until` that has not begun. For callers
- * whose begin_block says "runs" before they know. Ends the grid when nothing is left of it.
+ * first + i when bit i is set, and every block before number `until` that has not begun. For
+ * callers whose begin_block says "runs" before they know. Ends the grid when nothing is left of it.
  */
 struct sim_leavers {
 	uint64_t first;
@@ -199,8 +200,8 @@ int program_is_claim(enum sim_program program);
  */
 uint32_t grid_prelude_block(const struct sim_grid *grid, const uint32_t index[3]);
 /*
- * The rule of a gate or a claim, for a block by that number. 1: it runs. Of a claim, reads the epochs,
- * swaps the words and writes the report, at the addresses in the slot.
+ * The rule of a gate or a claim, for a block by that number. 1: it runs. Of a claim, reads the
+ * epochs, swaps the words and writes the report, at the addresses in the slot.
  */
 int prelude_runs(enum sim_program program, const struct prelude_slot *slot, uint32_t block);
 /* 1: it would leave now. Only reads. */

@@ -4,8 +4,9 @@
  *
  * An SM holds a bounded number of blocks and a queue at most one busy task, so the room needed is
  * known in advance and a push cannot fail: only the group whose turn it is has blocks here, the
- * others keep theirs apart, with the time they have left. Removing a grid's events is linear, which only
- * destroying a queue pays. Ties are broken by order of scheduling, so equal inputs give equal runs.
+ * others keep theirs apart, with the time they have left. Removing a grid's events is linear, which
+ * only destroying a queue pays. Ties are broken by order of scheduling, so equal inputs give equal
+ * runs.
  */
 #include "sim/device/internal.h"
 

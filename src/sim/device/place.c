@@ -4,8 +4,9 @@
  *
  * Grids are served by priority, then by start; each takes what it can before the next is asked,
  * block by block, so a grid of higher priority gets every slot that frees up, and nothing that runs
- * is taken away. Blocks spread before they stack: a block goes to the allowed SM with most room, ties
- * in turn; a cluster to that many different SMs of the GPC where the fullest of them has most room.
+ * is taken away. Blocks spread before they stack: a block goes to the allowed SM with most room,
+ * ties in turn; a cluster to that many different SMs of the GPC where the fullest of them has most
+ * room.
  *
  * What it does badly: room on an SM is one number (a block of a grid that fits n times takes 1/n),
  * so two grids limited by different resources share an SM less well than on hardware. A cooperative

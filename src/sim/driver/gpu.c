@@ -129,7 +129,8 @@ int gpu_queue_is_idle(const struct gpu_queue *queue)
 			     : device_queue_is_idle(queue->own);
 }
 
-/* What is submitted must not begin before it was: the device may have slept since its last event. */
+/* What is submitted must not begin before it was: the device may have slept since its last
+ * event. */
 static void catch_up(const struct gpu_queue *queue)
 {
 	nr_unreported += device_advance(device[queue->gpu], clock_now_ns());

@@ -155,7 +155,8 @@ CUresult enter(void);
 CUresult enter_ctx(struct CUctx_st **ret_ctx);
 CUresult enter_stream(CUstream handle, struct CUstream_st **ret_stream);
 
-/* Gives the lock back and passes the status through; here, so that readers of code see that it does. */
+/* Gives the lock back and passes the status through; here, so that readers of code see that it
+ * does. */
 static inline CUresult leave(CUresult status)
 {
 	(void)pthread_mutex_unlock(&sim.lock);
@@ -187,8 +188,8 @@ CUresult record_in_stream_locked(struct CUstream_st *stream, struct record **ret
 /* What comes after this in the stream waits for the record. */
 CUresult record_wait_in_stream_locked(struct CUstream_st *stream, struct record *record);
 /*
- * The same without the null stream's rules, for those who implement them. Such a record is no work of
- * its stream: who asks the stream whether it is done does not wait for it.
+ * The same without the null stream's rules, for those who implement them. Such a record is no work
+ * of its stream: who asks the stream whether it is done does not wait for it.
  */
 CUresult record_submit_aside_locked(struct CUstream_st *stream, struct record *record);
 CUresult record_submit_wait_locked(struct CUstream_st *stream, struct record *record);

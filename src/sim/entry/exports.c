@@ -46,7 +46,8 @@
 #undef EXPORT_SAME
 #undef EXPORT_PT_SAME
 
-/* The visibility lets the address of the function in this library be taken, whoever else has one. */
+/* The visibility lets the address of the function in this library be taken, whoever else has
+ * one. */
 #define DECLARE(symbol) extern char address_of_##symbol[] __asm__(#symbol) __attribute__((visibility("default")));
 #define EXPORT(symbol, base, version) DECLARE(symbol)
 #define EXPORT_PT(symbol, base, version) DECLARE(symbol)

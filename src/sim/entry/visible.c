@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CUDA_VISIBLE_DEVICES, as CUDA reads it: numbers of GPUs or beginnings of their names ("GPU-6c69"),
- * with commas between; the first that names none, or one again, ends the list. Unset or empty: all.
+ * CUDA_VISIBLE_DEVICES, as CUDA reads it: numbers of GPUs or beginnings of their names
+ * ("GPU-6c69"), with commas between; the first that names none, or one again, ends the list. Unset
+ * or empty: all.
  *
  * Tested by tests/unit/sim_driver_visible.c.
  */

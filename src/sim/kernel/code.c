@@ -5,15 +5,15 @@
  * Problem: what edits descriptors may send a launch elsewhere, and the device must go there. Idea:
  * every function has an address of its own that no other ever gets, so the descriptor's
  * PROGRAM_ADDRESS names a function of the context, or nothing. The image of the preludes is the one
- * ELF file that is accepted: it is compared byte by byte with the one lithos carries, and stands for
- * functions whose rule is C (sim/device/begin.c), and for the reader, whose body is that of a builtin
- * kernel.
+ * ELF file that is accepted: it is compared byte by byte with the one lithos carries, and stands
+ * for functions whose rule is C (sim/device/begin.c), and for the reader, whose body is that of a
+ * builtin kernel.
  *
- * A block of such a launch reads the slot, the words and the epochs when it begins; on hardware the slot
- * comes through a cache, so a slot that changes under a running launch is a mistake that shows here
- * at once. A jump to where no kernel of the context lies, and an address that no allocation holds,
- * end the context as a fault of the GPU does: every later call answers the error, and what is
- * queued runs no body. What it does badly: copies that are queued are still done.
+ * A block of such a launch reads the slot, the words and the epochs when it begins; on hardware the
+ * slot comes through a cache, so a slot that changes under a running launch is a mistake that shows
+ * here at once. A jump to where no kernel of the context lies, and an address that no allocation
+ * holds, end the context as a fault of the GPU does: every later call answers the error, and what
+ * is queued runs no body. What it does badly: copies that are queued are still done.
  *
  * Tested by tests/unit/sim_driver_preludes.c and tests/programs/preludes.c.
  */

@@ -13,8 +13,8 @@ int code_is_prelude_image(const void *image);
 CUresult code_prelude_module_locked(struct CUctx_st *ctx, struct CUmod_st **ret_module);
 
 /*
- * What the descriptor's PROGRAM_ADDRESS says the launch of `func` runs. When that is another kernel,
- * the cookie's kernel becomes that one. Needs the cookie's context.
+ * What the descriptor's PROGRAM_ADDRESS says the launch of `func` runs. When that is another
+ * kernel, the cookie's kernel becomes that one. Needs the cookie's context.
  */
 enum sim_program code_of_locked(const struct CUfunc_st *func, const uint32_t *qmd,
 				struct launch_cookie *cookie);

@@ -2,16 +2,16 @@
 /*
  * Device memory of one process in another: cuIpcGetMemHandle and its counterparts.
  *
- * Problem: device memory is private memory of the process that allocated it, at addresses its program
- * already uses. Idea: when an allocation is first exported, its pages move into a memory file that is
- * mapped in their place; nobody touches device memory without the driver's lock, so nobody sees the
- * move. The handle names process, descriptor and file; whoever opens it reopens the descriptor
- * through /proc, which the kernel allows within one user, and finds out whether the number still
- * means that file. A file is mapped once in a context, however often it is opened.
+ * Problem: device memory is private memory of the process that allocated it, at addresses its
+ * program already uses. Idea: when an allocation is first exported, its pages move into a memory
+ * file that is mapped in their place; nobody touches device memory without the driver's lock, so
+ * nobody sees the move. The handle names process, descriptor and file; whoever opens it reopens the
+ * descriptor through /proc, which the kernel allows within one user, and finds out whether the
+ * number still means that file. A file is mapped once in a context, however often it is opened.
  *
- * As on hardware: a handle is for a whole allocation of cuMemAlloc, not of a pool, on the GPU it was
- * made on, and cannot be opened by its own process. What it does badly: an exporter that has freed
- * the memory takes it from nobody who has it open, and its bytes are not counted for those.
+ * As on hardware: a handle is for a whole allocation of cuMemAlloc, not of a pool, on the GPU it
+ * was made on, and cannot be opened by its own process. What it does badly: an exporter that has
+ * freed the memory takes it from nobody who has it open, and its bytes are not counted for those.
  *
  * Tested by tests/unit/sim_shared_ipc.c and tests/programs/preludes.c.
  */

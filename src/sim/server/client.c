@@ -2,13 +2,13 @@
 /*
  * Connections: bytes in, bytes out, and what is left when one ends.
  *
- * The server never waits for a client. What it has to say collects in a buffer and goes out when the
- * loop comes round, as one send for all that happened; a client that reads too slowly for too long
- * is dropped. A client that ends, however it ends, is an end of file here: its queues go, so its
- * blocks leave the SMs, and its memory is free.
+ * The server never waits for a client. What it has to say collects in a buffer and goes out when
+ * the loop comes round, as one send for all that happened; a client that reads too slowly for too
+ * long is dropped. A client that ends, however it ends, is an end of file here: its queues go, so
+ * its blocks leave the SMs, and its memory is free.
  *
- * A client found to be bad while the device is in the middle of something is only marked, and closed
- * by the loop. Tested by tests/unit/sim_shared_faults.c.
+ * A client found to be bad while the device is in the middle of something is only marked, and
+ * closed by the loop. Tested by tests/unit/sim_shared_faults.c.
  */
 #include "sim/server/server.h"
 

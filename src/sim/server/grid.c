@@ -2,16 +2,16 @@
 /*
  * Grids and tasks of clients on the server's devices.
  *
- * The device here knows when things happen; the client does them, in its own memory. So a block that
- * ends, a grid that is over and a task that is first become messages, in the order of the device's
- * time. A task holds its queue until the client has answered, unless it was submitted as one that
- * never waits: of these the client is told and the queue goes on, which is right because the client
- * reads its messages in order. The blocks of a redirected grid are asked about as they begin and run
- * until the answer comes, so a client that is stopped delays nobody.
+ * The device here knows when things happen; the client does them, in its own memory. So a block
+ * that ends, a grid that is over and a task that is first become messages, in the order of the
+ * device's time. A task holds its queue until the client has answered, unless it was submitted as
+ * one that never waits: of these the client is told and the queue goes on, which is right because
+ * the client reads its messages in order. The blocks of a redirected grid are asked about as they
+ * begin and run until the answer comes, so a client that is stopped delays nobody.
  *
- * What it does badly: a task that waits costs a round trip, in which its queue does nothing; a block
- * that leaves holds its room for one, or for the block's whole time if that is shorter. Tested
- * by the programs of tests/unit in shared mode.
+ * What it does badly: a task that waits costs a round trip, in which its queue does nothing; a
+ * block that leaves holds its room for one, or for the block's whole time if that is shorter.
+ * Tested by the programs of tests/unit in shared mode.
  */
 #include "sim/server/server.h"
 

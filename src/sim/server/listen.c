@@ -2,11 +2,11 @@
 /*
  * The socket clients find the server at, and its beginning and end.
  *
- * Problem: a server that clients start themselves also ends by itself, and hundreds of processes may
- * want one at the moment it goes. Idea: a lock file beside the socket ("<path>.lock", never removed)
- * is held by whoever starts a server, and by a server that ends. A socket file without a listener is
- * what a killed server left and is replaced. A client that connected at the last moment finds its
- * connection closed before it was welcomed, and tries again (sim/client/link.c).
+ * Problem: a server that clients start themselves also ends by itself, and hundreds of processes
+ * may want one at the moment it goes. Idea: a lock file beside the socket ("<path>.lock", never
+ * removed) is held by whoever starts a server, and by a server that ends. A socket file without a
+ * listener is what a killed server left and is replaced. A client that connected at the last moment
+ * finds its connection closed before it was welcomed, and tries again (sim/client/link.c).
  */
 #include "sim/server/server.h"
 

@@ -2,9 +2,9 @@
 /*
  * lithos-simgpu: simulated GPUs that several processes share.
  *
- * Started by hand it stays in the foreground until it is killed. A simulated driver that finds nobody
- * at its socket starts it with --daemon: it returns when clients can connect and goes on in the
- * background, until --linger milliseconds after the last client left.
+ * Started by hand it stays in the foreground until it is killed. A simulated driver that finds
+ * nobody at its socket starts it with --daemon: it returns when clients can connect and goes on in
+ * the background, until --linger milliseconds after the last client left.
  */
 #include "sim/server/server.h"
 
@@ -115,9 +115,9 @@ static int into_background(void)
 	if (pid)
 		_exit(0);
 	/*
-	 * A group is enough to outlive the terminal's signals. A session would be a scheduling group, too
-	 * (autogroup), and Linux 6.18 was seen to leave one without a processor for a minute while two others
-	 * were busy: the GPU of everyone in them stood still.
+	 * A group is enough to outlive the terminal's signals. A session would be a scheduling
+	 * group, too (autogroup), and Linux 6.18 was seen to leave one without a processor for a
+	 * minute while two others were busy: the GPU of everyone in them stood still.
 	 */
 	(void)setpgid(0, 0);
 	for (int i = 0; i < 3; i++)

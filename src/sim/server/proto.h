@@ -6,17 +6,17 @@
  * Every message starts with struct proto_head; its length is exact, so a message of another size is
  * malformed. Numbers are in the machine's byte order. Times are CLOCK_MONOTONIC.
  *
- * The client names queues with numbers it uses once. Items of a queue go in order, so messages about
- * them name the queue only and are about its first item. The server says of a grid: its blocks as
- * they end (PROTO_BLOCKS, several in one message), then that it is over (PROTO_GRID_OVER; a hung grid
- * stays first). Of a grid that was redirected to a prelude, only the client can tell which blocks run:
- * the server says which have begun (PROTO_BEGIN) and goes on as if they all ran; the client answers
- * which of them leave after all, and how far those that come next would leave too (PROTO_LEAVE). A
- * block whose end was told before the answer came has taken its whole time for nothing; the client
- * knows that it did not run. Of a task: that it is first (PROTO_TASK_FIRST); the client answers PROTO_TASK_DONE
- * when it has run, unless the task never waits, which the server then takes for done. A task that
- * keeps its queue busy is over with PROTO_TASK_OVER. Memory is taken with an answer (PROTO_MEMORY)
- * and given back without one.
+ * The client names queues with numbers it uses once. Items of a queue go in order, so messages
+ * about them name the queue only and are about its first item. The server says of a grid: its
+ * blocks as they end (PROTO_BLOCKS, several in one message), then that it is over (PROTO_GRID_OVER;
+ * a hung grid stays first). Of a grid that was redirected to a prelude, only the client can tell
+ * which blocks run: the server says which have begun (PROTO_BEGIN) and goes on as if they all ran;
+ * the client answers which of them leave after all, and how far those that come next would leave
+ * too (PROTO_LEAVE). A block whose end was told before the answer came has taken its whole time for
+ * nothing; the client knows that it did not run. Of a task: that it is first (PROTO_TASK_FIRST);
+ * the client answers PROTO_TASK_DONE when it has run, unless the task never waits, which the server
+ * then takes for done. A task that keeps its queue busy is over with PROTO_TASK_OVER. Memory is
+ * taken with an answer (PROTO_MEMORY) and given back without one.
  */
 #ifndef LITHOS_SIM_PROTO_H
 #define LITHOS_SIM_PROTO_H

@@ -2,9 +2,9 @@
 /*
  * What clients ask for, message by message.
  *
- * Nothing a client sends is believed: lengths, numbers of GPUs and queues, and what may be said when.
- * A message that is wrong ends its client and nobody else. Bytes were copied out of the socket, so
- * they do not change while they are looked at. Tested by tests/unit/sim_shared_faults.c.
+ * Nothing a client sends is believed: lengths, numbers of GPUs and queues, and what may be said
+ * when. A message that is wrong ends its client and nobody else. Bytes were copied out of the
+ * socket, so they do not change while they are looked at. Tested by tests/unit/sim_shared_faults.c.
  */
 #include "sim/server/server.h"
 

@@ -2,10 +2,11 @@
 /*
  * Who may run together.
  *
- * Clients of one MPS, told by the folder of its pipes and the process id of its control daemon, share
- * a group on every GPU; any other client has groups of its own. When the MPS's daemon or server ends,
- * which a pidfd tells at once, all its clients are told and lose their work, as when the hardware's
- * MPS dies. A new client with the same folder and a new daemon then makes a new tenancy.
+ * Clients of one MPS, told by the folder of its pipes and the process id of its control daemon,
+ * share a group on every GPU; any other client has groups of its own. When the MPS's daemon or
+ * server ends, which a pidfd tells at once, all its clients are told and lose their work, as when
+ * the hardware's MPS dies. A new client with the same folder and a new daemon then makes a new
+ * tenancy.
  *
  * Tested by tests/unit/sim_shared_sharing.c, sim_shared_faults.c.
  */

@@ -63,7 +63,8 @@ int prog_result(void);
 long prog_option(int argc, char **argv, const char *name, long fallback);
 bool prog_flag(int argc, char **argv, const char *name);
 
-/* One cluster of so many blocks of 1,024 threads. The attribute is the caller's, and the configuration points to it. */
+/* One cluster of so many blocks of 1,024 threads. The attribute is the caller's, and the
+ * configuration points to it. */
 CUlaunchConfig prog_one_cluster(CUlaunchAttribute *attribute, unsigned int nr_blocks);
 
 CUresult prog_run(const struct prog_launch *launch);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine for one scenario: a simulated GPU, a daemon and tenants, all in one temporary folder."""
+"""A machine for one scenario: a simulated GPU, a daemon and tenants, all in one temporary
+folder."""
 import ctypes
 import os
 import shlex
@@ -113,7 +114,8 @@ class Tenant:
 
 
 class Observer:
-    """torture_observer, a process of a tenant of its own: when a process died, when its TPCs were free."""
+    """torture_observer, a process of a tenant of its own: when a process died, when its TPCs were
+    free."""
 
     def __init__(self, machine):
         self.reservation = Reservation(machine.socket, "observer")
@@ -134,7 +136,8 @@ class Observer:
         return [int(field) for field in fields[1:]]
 
     def watch(self, pid, number):
-        """Watches it from now on: whether the tenant owns TPCs, and whether its process has attached."""
+        """Watches it from now on: whether the tenant owns TPCs, and whether its process has
+        attached."""
         print(pid, number, file=self.process.stdin, flush=True)
         return self.read("armed")
 

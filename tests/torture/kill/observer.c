@@ -6,21 +6,21 @@
  *
  * It attaches as a process of the tenant that TOKEN names and maps the board (lithos/shm.h). For
  * each line "PID TENANT_ID" on stdin it
- *   1. opens a pidfd, finds the tenant's place on the board, and prints "armed OWNS ATTACHED", each 0
- *      or 1: the tenant owns TPCs, and its process has attached;
+ *   1. opens a pidfd, finds the tenant's place on the board, and prints "armed OWNS ATTACHED", each
+ *      0 or 1: the tenant owns TPCs, and its process has attached;
  *   2. looks again and again, with a short sleep between, whether the process is dead, and whether
  *      the place is another's or nobody's;
  *   3. prints "dead ALIVE_NS DEAD_NS FREE_NS", CLOCK_MONOTONIC: the last look at which the process
  *      still lived, the first at which it did not, the first at which its TPCs were free (0: owned
  *      nothing).
  *
- * FREE_NS - ALIVE_NS is never less than what it took: when this process had to wait for a processor,
- * the time is charged to the daemon. So it runs before everything else where it may. Each look at the
- * board is a copy under its sequence number, and is checked: no TPC is two owners', none is outside
- * the GPU, and none is free whose process had attached and still lives.
+ * FREE_NS - ALIVE_NS is never less than what it took: when this process had to wait for a
+ * processor, the time is charged to the daemon. So it runs before everything else where it may.
+ * Each look at the board is a copy under its sequence number, and is checked: no TPC is two
+ * owners', none is outside the GPU, and none is free whose process had attached and still lives.
  *
- * What it does badly: it takes a few percent of a processor while it looks, and sees nothing of tenants
- * that own no TPCs. Exit: 0 at the end of stdin, 1 with the reason on stderr.
+ * What it does badly: it takes a few percent of a processor while it looks, and sees nothing of
+ * tenants that own no TPCs. Exit: 0 at the end of stdin, 1 with the reason on stderr.
  */
 #include <errno.h>
 #include <poll.h>
@@ -82,7 +82,7 @@ static void run_before_others(void)
 		(void)setpriority(PRIO_PROCESS, 0, -20);
 }
 
-/* --- the board ---------------------------------------------------------------------------------- */
+/* --- the board -------------------------------------------------------------------------------- */
 
 static uint32_t load_sequence(const volatile struct shm_board *board)
 {
@@ -143,7 +143,7 @@ static int find_place(const volatile struct shm_board *board, uint32_t tenant_id
 	return 0;
 }
 
-/* --- one victim --------------------------------------------------------------------------------- */
+/* --- one victim ------------------------------------------------------------------------------- */
 
 static int is_dead(const struct victim *victim)
 {
@@ -152,9 +152,9 @@ static int is_dead(const struct victim *victim)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* 1 when there is nothing more to see. The time at which something is still as before is taken before
- * the look, the time at which it has changed after it. The board is read first: what is free there
- * must be of a process that is dead when it is asked for afterwards. */
+/* 1 when there is nothing more to see. The time at which something is still as before is taken
+ * before the look, the time at which it has changed after it. The board is read first: what is free
+ * there must be of a process that is dead when it is asked for afterwards. */
 static int look(struct victim *victim)
 {
 	struct shm_owner place;
@@ -175,7 +175,8 @@ static int look(struct victim *victim)
 	return is_free;
 }
 
-/* What the daemon says of peers is of no use here, but a connection that nobody reads is dropped. */
+/* What the daemon says of peers is of no use here, but a connection that nobody reads is
+ * dropped. */
 static void drain(const struct attached *me)
 {
 	struct received message;

@@ -53,13 +53,14 @@ def ids(report):
 def kill_one(machine, observer, slot):
     """Seconds from the kill to the death, and from there until others see its TPCs free.
 
-    A killed process is not dead before the kernel has taken its memory down, which takes seconds where
-    processors are scarce and many processes map the same files; only what follows is the daemon's. A
-    tenant ends with the last of its process and its reservation. The time is what the observer took from
-    the last look before that to the first after the TPCs were free, so it is never too small. NaN for
-    one that owned nothing, or that was killed before it attached, which ends with its reservation. None
-    for one at whose death the observer, which looks every 100 us before everything else on the machine,
-    had not been let look for a millisecond: nothing ran there then. Those are counted.
+    A killed process is not dead before the kernel has taken its memory down, which takes seconds
+    where processors are scarce and many processes map the same files; only what follows is the
+    daemon's. A tenant ends with the last of its process and its reservation. The time is what the
+    observer took from the last look before that to the first after the TPCs were free, so it is
+    never too small. NaN for one that owned nothing, or that was killed before it attached, which
+    ends with its reservation. None for one at whose death the observer, which looks every 100 us
+    before everything else on the machine, had not been let look for a millisecond: nothing ran
+    there then. Those are counted.
     """
     victim = machine.tenants[slot]
     number = ids(machine.check())[victim.name]

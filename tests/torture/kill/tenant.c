@@ -129,7 +129,7 @@ static void work_for_ever(long max_burst, long gap_us)
 	}
 }
 
-/* --- rounds ------------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 
 static pthread_mutex_t launch_lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh [DIRECTORY]: checks the model, and that each mutant of it is refuted. 0 all as expected, 1 not,
-# 77 no spin or gcc.
+# run.sh [DIRECTORY]: checks the model, and that each mutant of it is refuted. 0 all as expected, 1
+# not, 77 no spin or gcc.
 set -uo pipefail
 model=$(cd "$(dirname "$0")" && pwd)/lend.pml
 command -v spin > /dev/null && command -v gcc > /dev/null || exit 77
@@ -9,8 +9,9 @@ work=${1:-$(mktemp -d)}
 mkdir -p "$work"
 failed=0
 
-# verify NAME PROPERTY FLAGS: one verifier, compiled and run. PROPERTY asserts: what is asserted at each
-# step; otherwise the ltl of that name, under weak fairness. KILLS, CRASHES, T0_LAUNCHES, HAS_T2: bounds.
+# verify NAME PROPERTY FLAGS: one verifier, compiled and run. PROPERTY asserts: what is asserted at
+# each step; otherwise the ltl of that name, under weak fairness. KILLS, CRASHES, T0_LAUNCHES,
+# HAS_T2: bounds.
 verify() {
 	local dir=$work/$1 property=$2 flags=$3
 	local cc=(gcc -w -O2 -DMEMLIM=6000 -o pan pan.c) run=(./pan -m2000000 -w24)
@@ -59,8 +60,8 @@ refuted() {
 	printf 'mutant=%s property=%s states=%s result="%s"\n' "$1" "$2" "$(states "$1")" "$why"
 }
 
-# Two halves, each with a kill and a crash of the daemon: an owner and a borrower; an owner that only
-# holds, a borrower, and one that arrives, owns and borrows.
+# Two halves, each with a kill and a crash of the daemon: an owner and a borrower; an owner that
+# only holds, a borrower, and one that arrives, owns and borrows.
 words="-DKILLS=1 -DCRASHES=1 -DT0_LAUNCHES=true -DHAS_T2=false"
 sets="-DKILLS=1 -DCRASHES=1 -DT0_LAUNCHES=false -DHAS_T2=true"
 calm="-DKILLS=0 -DCRASHES=0 -DT0_LAUNCHES=false -DHAS_T2=true"

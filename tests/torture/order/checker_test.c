@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does the order checker find what it is for? A right driver that chooses its order at random passes
- * every program; a driver that is wrong in one rule fails within NR_PROGRAMS, or, where that also
- * takes two threads that meet, within MAX_PROGRAMS.
+ * Does the order checker find what it is for? A right driver that chooses its order at random
+ * passes every program; a driver that is wrong in one rule fails within NR_PROGRAMS, or, where that
+ * also takes two threads that meet, within MAX_PROGRAMS.
  *
  *   checker_test [right]
  *

@@ -35,7 +35,7 @@ static CUresult call_and_wait(CUstream stream, const struct effect *effect)
 	return pending_leave();
 }
 
-/* --- device, memory ---------------------------------------------------------------------------- */
+/* --- device, memory --------------------------------------------------------------------------- */
 
 static CUresult double_Init(unsigned int flags)
 {
@@ -155,7 +155,7 @@ static CUresult double_MemFreeAsync(CUdeviceptr address, CUstream stream)
 	return call(stream, &effect);
 }
 
-/* --- copies and sets --------------------------------------------------------------------------- */
+/* --- copies and sets -------------------------------------------------------------------------- */
 
 static struct effect copy_effect(CUdeviceptr dst, const void *src, size_t bytes)
 {
@@ -254,7 +254,7 @@ static CUresult double_MemsetD2D32Async(CUdeviceptr dst, size_t pitch, unsigned 
 	return double_MemsetD32Async(dst, value, width * height, stream);
 }
 
-/* --- kernels ----------------------------------------------------------------------------------- */
+/* --- kernels ---------------------------------------------------------------------------------- */
 
 static void mix_from_params(struct mix_args *args, void **params)
 {
@@ -336,7 +336,7 @@ static CUresult double_StreamWaitValue32(CUstream stream, CUdeviceptr address, c
 	return call(stream, &effect);
 }
 
-/* --- streams and events ------------------------------------------------------------------------ */
+/* --- streams and events ----------------------------------------------------------------------- */
 
 static CUresult double_StreamCreate(CUstream *handle, unsigned int flags)
 {
@@ -463,7 +463,7 @@ static CUresult double_EventSynchronize(CUevent event)
 	return pending_leave();
 }
 
-/* --- graphs ------------------------------------------------------------------------------------ */
+/* --- graphs ----------------------------------------------------------------------------------- */
 
 static CUresult double_StreamBeginCapture(CUstream stream, CUstreamCaptureMode mode)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A driver of the test's own, without a device: it executes late, in a random one of the orders that
- * CUDA allows, and can be made wrong in one rule at a time.
+ * A driver of the test's own, without a device: it executes late, in a random one of the orders
+ * that CUDA allows, and can be made wrong in one rule at a time.
  *
  * Glossary
  *   node     one operation; it may execute when the nodes it depends on have

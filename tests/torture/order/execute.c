@@ -4,8 +4,8 @@
  *
  * Whatever a call may read only until it returns (kernel arguments, pageable sources) is changed
  * right after it, in memory that stays: a driver that reads late computes something else. Host
- * functions say that they ran, so that an answer of a query or a wait that came too early is seen at
- * once, not only in the memory it may have spoiled.
+ * functions say that they ran, so that an answer of a query or a wait that came too early is seen
+ * at once, not only in the memory it may have spoiled.
  *
  * It does badly at nothing but hangs: the caller sets an alarm.
  */
@@ -136,7 +136,7 @@ static CUdeviceptr address_of(const struct run *run, uint32_t region)
 	return run->machine->region[region];
 }
 
-/* --- kernels ----------------------------------------------------------------------------------- */
+/* --- kernels ---------------------------------------------------------------------------------- */
 
 struct kernel {
 	CUfunction function;
@@ -218,7 +218,7 @@ static void launch_many(struct run *run, const struct op *op, uint32_t step)
 	memset(args->value, 0x5a, sizeof(args->value));
 }
 
-/* --- copies and sets --------------------------------------------------------------------------- */
+/* --- copies and sets -------------------------------------------------------------------------- */
 
 static CUresult set_async(CUdeviceptr dst, const struct op *op, CUstream stream)
 {
@@ -278,7 +278,7 @@ static void allocate(struct run *run, const struct op *op, uint32_t step)
 	MUST_IN(set_async(*at, op, stream));
 }
 
-/* --- host functions and words ------------------------------------------------------------------ */
+/* --- host functions and words ----------------------------------------------------------------- */
 
 static void CUDA_CB host_function(void *user)
 {
@@ -332,7 +332,7 @@ static void gate(struct run *run, const struct op *op, uint32_t step)
 					      CU_STREAM_WAIT_VALUE_GEQ));
 }
 
-/* --- what waits and asks ----------------------------------------------------------------------- */
+/* --- what waits and asks ---------------------------------------------------------------------- */
 
 static void wrong(struct run *run, uint32_t step, const char *what)
 {
@@ -391,7 +391,7 @@ static void synchronize(struct run *run, const struct op *op, uint32_t step)
 	check_complete(run, &op->cover, step);
 }
 
-/* --- handles ----------------------------------------------------------------------------------- */
+/* --- handles ---------------------------------------------------------------------------------- */
 
 static CUresult new_stream(struct run *run, uint32_t stream)
 {
@@ -412,7 +412,7 @@ static void destroy_stream(struct run *run, const struct op *op, uint32_t step)
 	run->stream[op->stream] = NULL;
 }
 
-/* --- graphs ------------------------------------------------------------------------------------ */
+/* --- graphs ----------------------------------------------------------------------------------- */
 
 static void capture_node(struct run *run, const struct op *op, uint32_t step, uint32_t i)
 {
@@ -487,7 +487,7 @@ static void destroy_exec(struct run *run, const struct op *op, uint32_t step)
 	run->exec[op->slot] = NULL;
 }
 
-/* --- dispatch ---------------------------------------------------------------------------------- */
+/* --- dispatch --------------------------------------------------------------------------------- */
 
 static void do_memory(struct run *run, const struct op *op, uint32_t step)
 {

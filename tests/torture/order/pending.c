@@ -152,7 +152,7 @@ CUresult pending_leave(void)
 	return CUDA_SUCCESS;
 }
 
-/* --- nodes ------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 void pending_add_dep(struct pending *node, uint64_t number)
 {

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh BUILD PROGRAMS [SEED]: the order checker on the bare simulated driver, under the shim, and under the
-# shim with every launch held back for a random time, made in three atoms, and claimed and told to go after 1
-# us. Fails when a program computes something else, when the runs do not agree, or when no launch was held,
-# split or cut.
+# run.sh BUILD PROGRAMS [SEED]: the order checker on the bare simulated driver, under the shim, and
+# under the shim with every launch held back for a random time, made in three atoms, and claimed and
+# told to go after 1 us. Fails when a program computes something else, when the runs do not agree,
+# or when no launch was held, split or cut.
 set -uo pipefail
 build=$(cd "${1:?usage: run.sh BUILD PROGRAMS [SEED]}" && pwd)
 nr=${2:?usage: run.sh BUILD PROGRAMS [SEED]}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the C model of the claim (src/sim/device/begin.c) decides in made-up cases, one a line, for
- * test_claims.py to compare with the instructions of prelude.ptx. One warp of one block decides; numbers
- * lie close together, so that words of every kind are met.
+ * test_claims.py to compare with the instructions of prelude.ptx. One warp of one block decides;
+ * numbers lie close together, so that words of every kind are met.
  */
 #include <stdio.h>
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine for the PTX of tools/prelude/prelude.ptx: as much of it as preludes use.
 
-A warp is stepped from one access of global memory to the next, so that a test can put accesses of other
-warps between two of them. Everything a warp is at such a point is a value (Warp), which can be copied,
-compared and hashed. Addresses, constants and special registers are the test's.
+A warp is stepped from one access of global memory to the next, so that a test can put accesses of
+other warps between two of them. Everything a warp is at such a point is a value (Warp), which can
+be copied, compared and hashed. Addresses, constants and special registers are the test's.
 """
 
 import re
@@ -82,7 +82,8 @@ class Program:
         return (at + 1,)
 
     def _live(self):
-        """Registers read later, before each instruction: what else they hold makes no difference."""
+        """Registers read later, before each instruction: what else they hold makes no
+        difference."""
         live = [set() for _ in self.code]
         changed = True
         while changed:
@@ -96,7 +97,8 @@ class Program:
         return [frozenset(self.registers[n] for n in names) for names in live]
 
     def start(self, constants, special, nr_lanes=1):
-        """A warp at its first access; `special` gives %ctaid.x and so on, for all lanes but %laneid."""
+        """A warp at its first access; `special` gives %ctaid.x and so on, for all lanes but
+        %laneid."""
         blank = (0,) * (len(self.registers) + 1)  # the last one is the carry
         machine = _Machine(self, constants, special, Warp(0, (blank,) * nr_lanes))
         return machine.run()

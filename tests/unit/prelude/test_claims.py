@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """All orders in which warps can decide a block: the claim's PTX, access by access.
 
-A work's launches on the device at once: one that others help (the lead), helpers one after the other, and
-a rescue that nobody tells to go. Each has two warps of the block. Whether a launch is to go is left open at
-every look of a warp that may be told: the words alone must see to it that
+A work's launches on the device at once: one that others help (the lead), helpers one after the
+other, and a rescue that nobody tells to go. Each has two warps of the block. Whether a launch is to
+go is left open at every look of a warp that may be told: the words alone must see to it that
 
 - the warps of a block agree,
 - one launch at most runs it,
@@ -165,8 +165,8 @@ def decide(program, slot, memory):
 
 
 def launches_of(shape, first, lead):
-    """Shapes name launches: L lead, H helper, G a helper that begins when the H before it has ended, R rescue;
-    small letters: nobody tells it to go."""
+    """Shapes name launches: L lead, H helper, G a helper that begins when the H before it has
+    ended, R rescue; small letters: nobody tells it to go."""
     launches = []
     for i, letter in enumerate(shape):
         after = i - 1 if letter in "Gg" else None
@@ -182,7 +182,8 @@ class Claims(unittest.TestCase):
         cls.program = ptx.Program(source.read_text(), "lithos_claim")
 
     def words(self, first, lead):
-        """What may stand in a word that nobody has decided: an earlier work's, an earlier round's."""
+        """What may stand in a word that nobody has decided: an earlier work's, an earlier
+        round's."""
         yield from (0, first - STEP, first - STEP + 1, first - 1)
         if lead > first:
             yield from (first + 1, first + 3, lead - STEP + 1, lead - 1)

@@ -68,7 +68,8 @@ environment_is_read_once() {
 	local file
 	while IFS= read -r file; do
 		[ "$file" = src/base/options.c ] ||
-			calls "$file" 'getenv|secure_getenv' "the environment is read in src/base/options.c only"
+			calls "$file" 'getenv|secure_getenv' \
+			"the environment is read in src/base/options.c only"
 	done < <(source_files 'src/*.c' 'src/*.h')
 }
 
@@ -97,14 +98,16 @@ files_are_short() {
 	local file lines
 	while IFS= read -r file; do
 		lines=$(wc -l < "$file")
-		[ "$lines" -le "$max_lines" ] || finding "$file:$lines: longer than $max_lines lines"
+		[ "$lines" -le "$max_lines" ] ||
+			finding "$file:$lines: longer than $max_lines lines"
 	done < <(source_files '*.c' '*.h' '*.S' '*.py' '*.sh' '*.bash' '*.bats' '*.cmake' '*CMakeLists.txt')
 }
 
 folders_are_small() {
 	source_files 'src/*.c' 'src/*.S' | sed 's,/[^/]*$,,' | sort | uniq -c |
 		while read -r nr folder; do
-			[ "$nr" -le "$max_files" ] || finding "$folder:1: $nr source files, more than $max_files"
+			[ "$nr" -le "$max_files" ] ||
+				finding "$folder:1: $nr source files, more than $max_files"
 		done
 }
 
@@ -134,7 +137,8 @@ arrows_point_down() {
 		# A name without a folder is the file's own neighbour.
 		[[ $target == */* ]] || continue
 		if [[ $target == ../* ]]; then
-			[[ $target == *api/*.def ]] || finding "$file:$line: include \"$target\": name it from src/"
+			[[ $target == *api/*.def ]] ||
+				finding "$file:$line: include \"$target\": name it from src/"
 			continue
 		fi
 		[[ " $(may_include "$from") " == *" ${target%%/*} "* ]] ||
@@ -142,7 +146,8 @@ arrows_point_down() {
 	done < <(source_files 'src/*.c' 'src/*.h' 'src/*.S' |
 		xargs -r grep -nHE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"')
 	# base knows no CUDA, and public headers know nothing of src/.
-	source_files 'src/base/*.[ch]' | xargs -r grep -nHE '#[[:space:]]*include[[:space:]]*<cuda' |
+	source_files 'src/base/*.[ch]' | xargs -r grep -nHE \
+		'#[[:space:]]*include[[:space:]]*<cuda' |
 		sed 's/:#.*/: base knows no CUDA/' >> "$findings"
 	source_files 'include/*.h' | xargs -r grep -nHE '#[[:space:]]*include[[:space:]]*"' |
 		sed 's/:#.*/: a public header includes public headers only/' >> "$findings"

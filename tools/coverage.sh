@@ -19,9 +19,11 @@ build() {
 measure() {
 	find "$tree" -name '*.gcda' -delete
 	ctest --test-dir "$tree" --parallel "$tests_at_once" --output-on-failure --no-tests=error \
-		--label-regex '^(unit|integration)$' --output-junit "$PWD/$results_dir/coverage.xml" \
+		--label-regex '^(unit|integration)$' --output-junit \
+		"$PWD/$results_dir/coverage.xml" \
 		> "$tree/ctest.log" || tail -n 40 "$tree/ctest.log"
-	gcovr --root . --object-directory "$tree" --filter 'src/(base|hw|sched|shim|sim|cli|daemon|bench)/' \
+	gcovr --root . --object-directory "$tree" --filter \
+		'src/(base|hw|sched|shim|sim|cli|daemon|bench)/' \
 		--json-summary "$tree/summary.json" "$tree" \
 		> "$tree/gcovr.log" 2>&1 || {
 		cat "$tree/gcovr.log"

@@ -94,7 +94,8 @@ pid_before=$(daemon_pid || true)
 say "1. Is this machine fit for lithos? ($gpu)"
 doctor=0
 show "$lithos" doctor "${sim[@]}" || doctor=$?
-[ "$doctor" -le 1 ] || give_up "lithos doctor found a critical fault; its lines above say what to do"
+[ "$doctor" -le 1 ] || give_up \
+	"lithos doctor found a critical fault; its lines above say what to do"
 
 say "2. A CUDA program, natively: it counts the SMs that its launches reach"
 status=0
@@ -115,7 +116,8 @@ tenant() {
 	local name=$1 i
 	shift
 	show "$lithos" run "${sim[@]}" --tenant "$name" "$@" -- \
-		"$feed" --dir "$scratch" --name "$name" --ns 1000000 --blocks 1024 2> "$scratch/$name.err" &
+		"$feed" --dir "$scratch" --name "$name" --ns 1000000 --blocks 1024 2> \
+		"$scratch/$name.err" &
 	started+=($!)
 	for ((i = 0; i < 1200; i++)); do
 		[ ! -e "$scratch/ready.$name" ] || return 0
@@ -193,7 +195,8 @@ if [ "$confined_sms" != $((2 * quota)) ] || [ "$(wc -l <<< "$ways")" -ne 1 ]; th
 	echo "result:            NOT confined as asked"
 	exit 1
 fi
-if [ "$borrowed_at_work" -ge "$borrowed_at_rest" ] || [ "$done_web" -eq 0 ] || [ "$done_batch" -eq 0 ]; then
+if [ "$borrowed_at_work" -ge "$borrowed_at_rest" ] || [ "$done_web" -eq 0 ] ||
+	[ "$done_batch" -eq 0 ]; then
 	echo "result:            NOT shared as asked"
 	exit 1
 fi

@@ -51,8 +51,10 @@ step_cppcheck() {
 		--suppress='duplicateExpression:*.def' --suppress=unusedStructMember \
 		--suppress=internalAstError --suppress=knownConditionTrueFalse \
 		--suppress='constParameter:src/sim/*' \
-		--suppress='constParameter:src/shim/hook_*' --quiet --error-exitcode=1 -j "$jobs_wanted" \
-		--cppcheck-build-dir=build/cppcheck -D__x86_64__ -D_GNU_SOURCE -D__CUDA_API_VERSION_INTERNAL \
+		--suppress='constParameter:src/shim/hook_*' --quiet --error-exitcode=1 -j \
+		"$jobs_wanted" \
+		--cppcheck-build-dir=build/cppcheck -D__x86_64__ -D_GNU_SOURCE \
+		-D__CUDA_API_VERSION_INTERNAL \
 		-D'LITHOS_VERSION="0"' -I include -I src src tests
 }
 

@@ -43,7 +43,8 @@ install_packages() {
 	echo "setup: installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get -q -o Acquire::Retries=3 update || return 1
-	apt-get -q -o Acquire::Retries=3 install -y --no-install-recommends "${missing[@]}" || return 1
+	apt-get -q -o Acquire::Retries=3 install -y --no-install-recommends "${missing[@]}" ||
+		return 1
 }
 
 # The folders that cmake/LithosCuda.cmake looks into.

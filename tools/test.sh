@@ -30,9 +30,11 @@ suite() {
 	shift
 	check "build $name" build "$name" || return 1
 	say "tests $name"
-	"${wrapper[@]}" ctest --test-dir "build/$name" --parallel "$tests_at_once" --output-on-failure \
+	"${wrapper[@]}" ctest --test-dir "build/$name" --parallel "$tests_at_once" \
+		--output-on-failure \
 		--no-tests=error --output-junit "$PWD/$results_dir/$name.xml" "$@"
-	[ -s "$results_dir/$name.xml" ] || printf 'failed tests %s\n' "$name" >> "$results_dir/checks.txt"
+	[ -s "$results_dir/$name.xml" ] || printf 'failed tests %s\n' "$name" >> \
+		"$results_dir/checks.txt"
 }
 
 # Where the kernel spreads mappings wider than ThreadSanitizer's shadow allows, its programs die at

@@ -29,7 +29,8 @@ def limited(seconds, command):
 def run(command, seconds, env=None):
     """Runs a command to its end: dict of exit code, seconds, stdout and the end of stderr."""
     begin = time.monotonic()
-    done = subprocess.run(limited(seconds, command), capture_output=True, text=True, errors="replace",
+    done = subprocess.run(limited(seconds, command), capture_output=True, text=True,
+                          errors="replace",
                           env=dict(os.environ, **(env or {})), check=False)
     return {"rc": done.returncode, "seconds": round(time.monotonic() - begin, 2),
             "out": done.stdout, "err": done.stderr[-2000:]}

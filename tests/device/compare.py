@@ -37,7 +37,8 @@ def kernel_difference(reference, kernels):
     common_names = set(reference) & set(kernels)
     grids = sorted(n for n in common_names if reference[n].get("grids") != kernels[n].get("grids"))
     counts = sorted(n for n in common_names
-                    if reference[n].get("launches") != kernels[n].get("launches") and n not in grids)
+                    if reference[n].get("launches") != kernels[n].get("launches")
+                    and n not in grids)
     return {"only_native": sorted(set(reference) - set(kernels)),
             "only_here": sorted(set(kernels) - set(reference)),
             "other_grid": grids, "other_count": counts}
@@ -65,7 +66,8 @@ def compare_model(runs, model):
     out = {"native_ms": native.get("ms"), "native_stable": stable, "runs": {}}
     for run in runs:
         row = run["models"].get(model, {"error": "missing"})
-        entry = {k: row[k] for k in ("ms", "iterations", "sha256", "finite", "sms_before", "sms_after",
+        entry = {k: row[k] for k in ("ms", "iterations", "sha256", "finite", "sms_before",
+                                     "sms_after",
                                      "error", "seconds", "nondeterministic") if k in row}
         if "error" not in row:
             entry["identical"] = row["sha256"] == digest

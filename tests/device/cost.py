@@ -30,7 +30,8 @@ def added(rounds, name, base="native"):
     if not differences:
         return {"n": 0}
     return {"median": common.median(differences), "min": min(differences), "max": max(differences),
-            "n": len(differences), "base_median": common.median([r[base] for r in rounds if base in r])}
+            "n": len(differences),
+            "base_median": common.median([r[base] for r in rounds if base in r])}
 
 
 def relative(rounds, name, base="native"):
@@ -207,7 +208,8 @@ def main():
     parser.add_argument("--all-tpcs", type=int, default=66)
     options = parser.parse_args()
     errors = []
-    result = {"machine": common.machine(), "unit": {"launch": "ns a launch", "models": "ms an iteration"},
+    result = {"machine": common.machine(), "unit": {"launch": "ns a launch",
+                                                    "models": "ms an iteration"},
               "errors": errors}
 
     configurations = launch_configurations(options.all_tpcs)
@@ -216,7 +218,8 @@ def main():
     common.write_json(options.out, result)
     rows = [[name, spread(row, "ns", 0), f"{row.get('base_median', 0):.0f} ns", row["n"]]
             for name, row in result["launch"]["added"].items() if name != "native"]
-    print(common.table(rows, ["launch", "added, median (least..most)", "native", "rounds"]), flush=True)
+    print(common.table(rows, ["launch", "added, median (least..most)", "native", "rounds"]),
+          flush=True)
 
     if options.model_rounds > 0:
         # --stats as well: the whole path, mask and record.
@@ -228,7 +231,8 @@ def main():
         rows = [[model, name, f"{row.get('percent', 0):+.2f} %", spread(row, "ms", 4), row["n"]]
                 for model, names in result["models"]["added"].items()
                 for name, row in names.items() if name != "native"]
-        print(common.table(rows, ["model", "configuration", "added", "median (least..most)", "rounds"]))
+        print(common.table(rows, ["model", "configuration", "added", "median (least..most)",
+                                  "rounds"]))
     for error in errors:
         print(f"PROBLEM {error['what']}: {error.get('err', '')[-300:]}")
     return 1 if errors else 0

@@ -218,7 +218,8 @@ def covered(ways):
     for kernels in ways.values():
         for name, kernel in kernels.items():
             states.setdefault(name, set()).add(kernel["state"])
-    return sorted(name for name, seen in states.items() if "exact" in seen and "suspect" not in seen)
+    return sorted(name for name, seen in states.items() if "exact" in seen
+                  and "suspect" not in seen)
 
 
 # --- gangs
@@ -277,7 +278,8 @@ def demangle(names):
     """{name: demangled}; a name that was cut stays as it is."""
     names = list(names)
     try:
-        done = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True, timeout=60,
+        done = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True,
+                              timeout=60,
                               check=True)
         lines = done.stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
@@ -299,14 +301,16 @@ def way_table(ways):
                      sum(k["split"] > 0 for k in kernels.values()), states.count("exact"),
                      states.count("unjudged"), states.count("suspect"), states.count("refused"),
                      sum(k["cut"] > 0 for k in kernels.values())])
-    return common.table(rows, ["way", "kernels", ">1 block", "in parts", "exact", "unjudged", "suspect",
+    return common.table(rows, ["way", "kernels", ">1 block", "in parts", "exact", "unjudged",
+                               "suspect",
                                "refused", "cut"])
 
 
 def entry_table(entries, labels):
     rows = []
     for label in labels:
-        verdicts = [row["ways"][label].split(":")[0] for row in entries.values() if label in row["ways"]]
+        verdicts = [row["ways"][label].split(":")[0] for row in entries.values()
+                    if label in row["ways"]]
         rows.append([label, *(verdicts.count(v) for v in ("same", "differs", "error", "missing",
                                                           "not judged"))])
     return common.table(rows, ["way", "same bits", "differ", "errors", "missing", "not judged"])
@@ -334,7 +338,8 @@ def render(report, words):
     native = [row["native"].split(":")[0] for row in report["entries"].values()]
     lines = [f"entries: {len(native)}; natively stable {native.count('stable')}, unstable "
              f"{native.count('unstable')}, by the order of blocks {native.count('reordered')}, failed {native.count('error')}",
-             *native_lines(report["entries"]), entry_table(report["entries"], ways), "", way_table(ways), "",
+             *native_lines(report["entries"]), entry_table(report["entries"], ways), "",
+             way_table(ways), "",
              f"covered: {len(report['covered'])} distinct kernels in parts, with the bits of a native run"]
     for reason, labels in sorted(report["refused"].items()):
         counts = ", ".join(f"{label} {len(names)}" for label, names in labels.items())
@@ -352,7 +357,8 @@ def render(report, words):
 
 def assemble(runs, truth, reordered=()):
     entries = judge(runs, reordered)
-    ways = {label: kernels_of_way(label, run, entries) for label, run in runs.items() if not is_native(label)}
+    ways = {label: kernels_of_way(label, run, entries) for label, run in runs.items()
+            if not is_native(label)}
     counters = {label: {} for label in ways}
     for label, total in counters.items():
         for stats in runs[label]["stats"]:
@@ -364,7 +370,8 @@ def assemble(runs, truth, reordered=()):
 
 def compact(report, words):
     """For the file: names stand once, the ways that have the native bits are left out."""
-    index = {name: i for i, name in enumerate(sorted({n for k in report["ways"].values() for n in k}))}
+    index = {name: i for i,
+             name in enumerate(sorted({n for k in report["ways"].values() for n in k}))}
     kept = set(report["covered"])
     kernels = [{"name": name, "covered": name in kept,
                 **({"demangled": words[name]} if words.get(name, name) != name else {}),
@@ -384,7 +391,8 @@ def compact(report, words):
 
 
 def kernel_row(kernel):
-    row = {key: kernel[key] for key in ("launches", "split", "cut", "state", "reason") if kernel[key]}
+    row = {key: kernel[key] for key in ("launches", "split", "cut", "state", "reason")
+           if kernel[key]}
     row["entries"] = len(kernel["same"])
     if kernel["other"]:
         row["other"] = kernel["other"][:20]
@@ -396,11 +404,13 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--gangs", default=os.path.join(common.HERE, "gangs.txt"))
     parser.add_argument("--reordered", default=os.path.join(common.HERE, "reordered.txt"))
-    parser.add_argument("--at-least", type=int, default=0, help="distinct kernels that must be covered")
+    parser.add_argument("--at-least", type=int, default=0,
+                        help="distinct kernels that must be covered")
     parser.add_argument("folder")
     options = parser.parse_args()
     runs, missing = load(options.folder)
-    with open(options.gangs, encoding="utf-8") as gangs, open(options.reordered, encoding="utf-8") as lines:
+    with open(options.gangs, encoding="utf-8") as gangs, open(options.reordered,
+                                                              encoding="utf-8") as lines:
         report = assemble(runs, read_truth(gangs), read_patterns(lines))
     words = demangle({name for kernels in report["ways"].values() for name in kernels})
     found = missing + failures(report["entries"])

@@ -18,7 +18,8 @@ import time
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 PIN_CPU = 5
-NAMES = {"resnet50-graph": "ResnetGraph", "resnet50-eager": "ResnetEager", "bert-eager": "BertLarge"}
+NAMES = {"resnet50-graph": "ResnetGraph", "resnet50-eager": "ResnetEager",
+         "bert-eager": "BertLarge"}
 MORE = {"resnet50-b192-training": "ResnetTrainingLarge"}
 
 
@@ -36,7 +37,8 @@ def measure(case, seconds):
     while time.monotonic() < end or not chunks:
         chunks.append(chunk_ms(case, n))
     chunks.sort()
-    return {"ms": chunks[len(chunks) // 2], "min_ms": chunks[0], "chunks": len(chunks), "per_chunk": n,
+    return {"ms": chunks[len(chunks) // 2], "min_ms": chunks[0], "chunks": len(chunks),
+            "per_chunk": n,
             "alloc_retries": alloc_retries()}
 
 
@@ -49,7 +51,8 @@ def alloc_retries():
 
 def parse():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--models", default=",".join(NAMES), help="comma-separated; also names of zoo.CASES and of MORE")
+    parser.add_argument("--models", default=",".join(NAMES),
+                        help="comma-separated; also names of zoo.CASES and of MORE")
     return parser.parse_args()
 
 

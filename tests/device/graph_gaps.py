@@ -40,7 +40,8 @@ def one(words, samples, env):
     row = dict(pair.split("=") for pair in done["out"].split())
     if done["rc"] != 0 or "ns_per_kernel_p50" not in row:
         return {"words": " ".join(words), "error": done["err"][-300:] or f"exit {done['rc']}"}
-    return {"words": " ".join(words), **{k: float(v) for k, v in row.items() if k.startswith("ns_")}}
+    return {"words": " ".join(words), **{k: float(v) for k, v in row.items()
+                                         if k.startswith("ns_")}}
 
 
 def rows(samples, env, has_neighbour):
@@ -56,13 +57,16 @@ def with_mps(measure):
     env = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
     try:
         # Detached from our streams, or whoever waits for them never returns.
-        subprocess.run(["setsid", "nvidia-cuda-mps-control", "-d"], env={**os.environ, **env}, check=True,
+        subprocess.run(["setsid", "nvidia-cuda-mps-control", "-d"], env={**os.environ, **env},
+                       check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, timeout=30)  # fmt: skip
         return measure(env)
     finally:
-        subprocess.run(["nvidia-cuda-mps-control"], input=b"quit\n", env={**os.environ, **env}, check=False,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)  # fmt: skip
+        subprocess.run(["nvidia-cuda-mps-control"], input=b"quit\n", env={**os.environ, **env},
+                       check=False,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       timeout=30)  # fmt: skip
         shutil.rmtree(folder, ignore_errors=True)
 
 

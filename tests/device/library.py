@@ -40,7 +40,8 @@ def environment():
     """Before any CUDA library starts. XLA's autotuner picks algorithms by measured time: off."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    os.environ.setdefault("XLA_FLAGS", "--xla_gpu_autotune_level=0 --xla_gpu_deterministic_ops=true")
+    os.environ.setdefault("XLA_FLAGS",
+                          "--xla_gpu_autotune_level=0 --xla_gpu_deterministic_ops=true")
 
 
 class SplitStats(gpu.LiveStats):
@@ -167,7 +168,8 @@ def arrays_of(value):
         import numpy
         arrays = value if isinstance(value, (tuple, list)) else [value]
         found = [torch.from_numpy(numpy.array(array).reshape(-1)).cuda() for array in arrays]
-    return [torch.view_as_real(t.detach().resolve_conj()) if t.is_complex() else t.detach() for t in found]
+    return [torch.view_as_real(t.detach().resolve_conj()) if t.is_complex() else t.detach()
+            for t in found]
 
 
 def seeded(run):
@@ -250,7 +252,8 @@ def parse():
     parser.add_argument("--repeats", type=int, default=4, help="runs before the hashed ones")
     parser.add_argument("--limit", type=float, default=60, help="seconds for the whole process")
     parser.add_argument("--patience", type=float, default=20, help="seconds an entry may take")
-    parser.add_argument("--only", default="", help="comma-separated beginnings of names; all when empty")
+    parser.add_argument("--only", default="",
+                        help="comma-separated beginnings of names; all when empty")
     parser.add_argument("--resume", action="store_true", help="go on with the file")
     return parser.parse_args()
 

@@ -29,7 +29,8 @@ def parse():
     parser.add_argument("--ptx", required=True)
     parser.add_argument("--limit", type=float, default=58, help="seconds for the whole process")
     parser.add_argument("--seconds", type=float, default=0.8, help="seconds of timing a model")
-    parser.add_argument("--warm", type=int, default=0, help="steps before those that are hashed: a kernel's "
+    parser.add_argument("--warm", type=int, default=0,
+                        help="steps before those that are hashed: a kernel's "
                         "first launches are never split, as its code is not read yet")
     parser.add_argument("--models", default="", help="comma-separated; all when empty")
     return parser.parse_args()
@@ -114,7 +115,8 @@ def main():
               "gpu": torch.cuda.get_device_name(0), "import_s": round(time.monotonic() - BEGIN, 1)}
     probe = gpu.SmProbe(options.ptx)
     result["reported_sms_driver"] = probe.reported()
-    context = {"probe": probe, "stats": library.SplitStats(), "launched_between": gpu.launched_between}
+    context = {"probe": probe, "stats": library.SplitStats(),
+               "launched_between": gpu.launched_between}
     wanted = options.models.split(",") if options.models else list(zoo.CASES)
     for name in wanted:
         begin = time.monotonic()

@@ -92,7 +92,8 @@ def main():
         results[label] = run_configuration(prefix, sms)
         common.write_json(options.out, {"machine": common.machine(), "results": results})
     found = problems(results)
-    common.write_json(options.out, {"machine": common.machine(), "results": results, "problems": found})
+    common.write_json(options.out, {"machine": common.machine(), "results": results,
+                                    "problems": found})
     names = list(results["native"])
     rows = [[n, *(f"{r[n]['rc']} {r[n]['seconds']:.1f}s" for r in results.values())] for n in names]
     print(common.table(rows, ["program", *results]))

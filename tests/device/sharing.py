@@ -40,7 +40,8 @@ class Processes:
         self.folder, self.options, self.running = folder, options, []
         self.mps = "none"
         self.env = {k: v for k, v in os.environ.items()
-                    if not k.startswith("LITHOS_") or k in ("LITHOS_CACHE_DIR", "LITHOS_SIM_GPU", "LITHOS_LOG")}
+                    if not k.startswith("LITHOS_") or k in ("LITHOS_CACHE_DIR", "LITHOS_SIM_GPU",
+                                                            "LITHOS_LOG")}
         self.env.pop("CUDA_MPS_PIPE_DIRECTORY", None)
         if options.sim:
             self.env.update(LITHOS_SIM="1", LITHOS_SIM_DEVICE=os.path.join(folder, "gpu"))
@@ -84,11 +85,13 @@ class Processes:
                               *(["--sim"] if self.options.sim else [])], "lithosd")
         wait_for(lambda: os.path.exists(socket), 60, "lithosd does not listen", self, [process])
         # A program that starts before MPS would be time-sliced, for good.
-        wait_for(lambda: self.mps_state(socket) not in ("", "starting"), 60, "MPS does not start", self, [process])
+        wait_for(lambda: self.mps_state(socket) not in ("", "starting"), 60, "MPS does not start",
+                 self, [process])
         self.mps = self.mps_state(socket)
 
     def mps_state(self, socket):
-        done = subprocess.run([common.LITHOS, "status", "--socket", socket, "--format=json"], capture_output=True,
+        done = subprocess.run([common.LITHOS, "status", "--socket", socket, "--format=json"],
+                              capture_output=True,
                               text=True, timeout=20, env=self.env, check=False)
         return common.json.loads(done.stdout)["mps"]["state"] if done.returncode == 0 else ""
 
@@ -135,9 +138,11 @@ class Feeds:
     def add(self, name, prefix, env=None, options=()):
         o = self.processes.options
         # Of an option that comes twice the program takes the first.
-        command = [*prefix, os.path.join(DEVICE, "feed"), "--dir", self.folder, "--name", name, *map(str, options),
+        command = [*prefix, os.path.join(DEVICE, "feed"), "--dir", self.folder, "--name", name,
+                   *map(str, options),
                    "--ns", str(int(o.block_us * 1000)), "--blocks", str(o.blocks)]
-        self.feeds[name] = self.processes.start(command, f"{os.path.basename(self.folder)}.{name}", env)
+        self.feeds[name] = self.processes.start(command, f"{os.path.basename(self.folder)}.{name}",
+                                                env)
         wait_for(lambda: os.path.exists(os.path.join(self.folder, f"ready.{name}")), 120,
                  f"{name} is not ready", self.processes, [self.feeds[name]])
 
@@ -220,7 +225,8 @@ def shares(processes):
            "expected_percent": {name: 100 * q / sum(o.quotas) for name, q in zip(rates, o.quotas)},
            "idle_other_rate": rate(done["second"], one) / alone if alone else 0,
            "seconds": o.seconds}
-    out["ok"] = (all(abs(out["percent"][n] - out["expected_percent"][n]) <= TARGETS["share_points"] for n in rates)
+    out["ok"] = (all(abs(out["percent"][n] - out["expected_percent"][n]) <= TARGETS["share_points"]
+                     for n in rates)
                  and out["idle_other_rate"] >= TARGETS["idle_rate"])
     return out
 
@@ -277,7 +283,8 @@ def reclaim_once(processes, label, borrower_ms):
     owner = processes.tenant("--quota", quota, "--priority", "10", "--tenant", "owner")
     command = [*owner, os.path.join(DEVICE, "reclaim"), "--samples", str(o.samples), "--ns",
                str(int(o.block_us * 1000))]
-    done = subprocess.run(common.limited(o.limit, command), capture_output=True, text=True, errors="replace",
+    done = subprocess.run(common.limited(o.limit, command), capture_output=True, text=True,
+                          errors="replace",
                           env=processes.env, check=False)
     begin = done.stdout.find('{"program":"reclaim"')
     if done.returncode or begin < 0:
@@ -286,7 +293,8 @@ def reclaim_once(processes, label, borrower_ms):
     nr_borrowed = len(feeds.stop().get("borrower", ()))
     values, error = latencies(samples)
     waves = [(s[0][2] - s[0][0]) / 1e3 for s in samples]
-    return {"borrower_kernel_ms": borrower_ms, "borrower_kernels": nr_borrowed, "samples": len(values),
+    return {"borrower_kernel_ms": borrower_ms, "borrower_kernels": nr_borrowed,
+            "samples": len(values),
             "clock_error_us": round(error, 1), "p50_us": round(nearest_rank(values, 0.5), 1),
             "p99_us": round(nearest_rank(values, 0.99), 1), "max_us": round(max(values), 1),
             "whole_wave_p50_us": round(nearest_rank(waves, 0.5), 1),
@@ -301,14 +309,17 @@ def reclaim(processes):
     for ms in processes.options.durations_ms:
         rows.append(reclaim_once(processes, f"{ms}ms", ms))
     # The borrower must have borrowed, or the owner had nothing to take back.
-    return {"owner_quota": processes.options.owner_quota, "block_us": processes.options.block_us, "rows": rows,
+    return {"owner_quota": processes.options.owner_quota, "block_us": processes.options.block_us,
+            "rows": rows,
             "ok": all(r["borrower_kernels"] > 0 for r in rows[1:])}
 
 
 def launch_cost(processes, prefix, env=None, options=()):
     o = processes.options
-    command = [*prefix, os.path.join(DEVICE, "launch_cost"), "--launches", str(o.launches), *options]
-    done = subprocess.run(common.limited(120, command), capture_output=True, text=True, errors="replace",
+    command = [*prefix, os.path.join(DEVICE, "launch_cost"), "--launches", str(o.launches),
+               *options]
+    done = subprocess.run(common.limited(120, command), capture_output=True, text=True,
+                          errors="replace",
                           env={**processes.env, **(env or {})}, check=False)
     line = common.last_json(done.stdout)
     if done.returncode or not line:
@@ -324,7 +335,8 @@ def held_cost(processes, label):
     feeds.add("owner", processes.tenant("--quota", "100%", "--tenant", "owner"),
               options=["--pulse-on", 40, "--pulse-off", 40, "--state", state])
     feeds.go()
-    value = launch_cost(processes, processes.tenant("--tenant", "held"), options=["--state", state, "--batch", "100"])
+    value = launch_cost(processes, processes.tenant("--tenant", "held"), options=["--state", state,
+        "--batch", "100"])
     feeds.stop()
     return value
 
@@ -349,7 +361,8 @@ def cost(processes):
         differences = [r[name] - r["native"] for r in rounds]
         added[name] = {"median_ns": common.median(differences), "min_ns": min(differences),
                        "max_ns": max(differences)}
-    return {"native_ns": common.median([r["native"] for r in rounds]), "added": added, "rounds": rounds, "ok": True}
+    return {"native_ns": common.median([r["native"] for r in rounds]), "added": added,
+            "rounds": rounds, "ok": True}
 
 
 def print_tables(result):
@@ -359,10 +372,12 @@ def print_tables(result):
                 for n, q in zip(part["percent"], part["quotas"])]
         print(common.table(rows, ["tenant", "quota", "share of the work", "expected"]))
         print(f"one idle: the other has {100 * part['idle_other_rate']:.1f} % of the whole GPU's rate")
-    rows = [[r["borrower_kernel_ms"], r["samples"], r["p50_us"], r["p99_us"], r["max_us"], r["clock_error_us"]]
+    rows = [[r["borrower_kernel_ms"], r["samples"], r["p50_us"], r["p99_us"], r["max_us"],
+             r["clock_error_us"]]
             for r in result.get("reclaim", {}).get("rows", ())]
     if rows:
-        print(common.table(rows, ["borrower's kernels, ms", "samples", "p50 us", "p99 us", "max us", "clock +- us"]))
+        print(common.table(rows, ["borrower's kernels, ms", "samples", "p50 us", "p99 us", "max us",
+                                  "clock +- us"]))
     rows = [[n, f"{a['median_ns']:+.0f} ns ({a['min_ns']:+.0f}..{a['max_ns']:+.0f})"]
             for n, a in result.get("cost", {}).get("added", {}).items() if n != "native"]
     if rows:
@@ -394,7 +409,8 @@ def parse_command_line():
 
 def main():
     options = parse_command_line()
-    result = {"machine": common.machine(), "is_simulated": options.sim, "targets": TARGETS, "errors": []}
+    result = {"machine": common.machine(), "is_simulated": options.sim, "targets": TARGETS,
+              "errors": []}
     parts = {"shares": shares, "reclaim": reclaim, "cost": cost}
     for name in options.parts.split(","):
         folder = tempfile.mkdtemp(prefix="lithos-sharing-", dir="/tmp")

@@ -71,8 +71,10 @@ program() {
 	shift 2
 	stats=$raw/program.$name.${way/:/-}.json
 	LITHOS_SPLIT=$way timeout -k 5 30 "$lithos" run --quota "${ALL_TPCS:-66}" --stats=json \
-		--stats-file="$stats" -- "$programs/$name" "$@" > "$raw/$name.txt" 2>&1 || status=FAILED
-	note "$name $way" "$status" "$(counters "$stats" atoms_launched works_claimed works_cut works_helped works_grown split_refused)"
+		--stats-file="$stats" -- "$programs/$name" "$@" > "$raw/$name.txt" 2>&1 ||
+		status=FAILED
+	note "$name $way" "$status" \
+		"$(counters "$stats" atoms_launched works_claimed works_cut works_helped works_grown split_refused)"
 	[ "$status" = ok ] || tail -n 5 "$raw/$name.txt"
 }
 
@@ -150,8 +152,10 @@ sweep() {
 	for attempt in 1 2 3 4; do
 		rc=0
 		way_run "$way" "$raw/library.$label.stats.$attempt.json" "$((limit + 45))" \
-			"$python" "$here/library.py" --label "$label" --out "$raw/library.$label.json" \
-			--limit "$limit" --repeats "${SPLIT_REPEATS:-4}" --only "${SPLIT_LIBRARY_ONLY:-}" --resume ||
+			"$python" "$here/library.py" --label "$label" --out \
+			"$raw/library.$label.json" \
+			--limit "$limit" --repeats "${SPLIT_REPEATS:-4}" --only \
+			"${SPLIT_LIBRARY_ONLY:-}" --resume ||
 			rc=$?
 		[ "$rc" -eq 3 ] || break
 	done
@@ -170,7 +174,8 @@ library() {
 # What the sections models and library left in SPLIT_RAW; runs after either, and can be named alone.
 coverage() {
 	local at_least=()
-	compgen -G "$raw/library.*.json" > /dev/null && at_least=(--at-least "${SPLIT_AT_LEAST:-300}")
+	compgen -G "$raw/library.*.json" > /dev/null &&
+		at_least=(--at-least "${SPLIT_AT_LEAST:-300}")
 	timeout -k 5 120 "$python" "$here/coverage.py" --out "$out/split-coverage.json" \
 		--gangs "$here/gangs.txt" "${at_least[@]}" "$raw" || failed=1
 }

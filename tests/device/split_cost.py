@@ -53,7 +53,8 @@ def measure(options, folder, errors):
     of_daemon = argparse.Namespace(sim=False, mps_control="", limit=int(options.limit) + 120)
     with sharing.Processes(folder, of_daemon) as processes:
         processes.daemon()
-        environment = ["-u", "CUDA_MPS_PIPE_DIRECTORY", f"LITHOS_SOCKET={processes.env['LITHOS_SOCKET']}"]
+        environment = ["-u", "CUDA_MPS_PIPE_DIRECTORY",
+                       f"LITHOS_SOCKET={processes.env['LITHOS_SOCKET']}"]
         configurations = configurations_of(options.ways.split(","), folder, environment)
         rounds = cost.model_rounds(configurations, options.rounds, options.seconds, errors,
                                    models=options.models.split(","), seconds_in_all=options.limit)
@@ -62,7 +63,8 @@ def measure(options, folder, errors):
 
 def summarise(rounds, names):
     """out[model][name][base]: what `name` takes over the base."""
-    return {model: {name: {base: cost.relative(values, name, base) for base in BASES} for name in names}
+    return {model: {name: {base: cost.relative(values, name, base) for base in BASES}
+                    for name in names}
             for model, values in rounds.items()}
 
 
@@ -106,10 +108,13 @@ def render(summary, counters):
         for name, bases in names.items():
             row = bases["native"]
             ms = f"{row['base_median'] + row['median']:.3f}" if row["n"] else "-"
-            rows.append([model, name, ms, *[percent(bases[base]) if base != name else "" for base in BASES],
+            rows.append([model, name, ms, *[percent(bases[base]) if base != name else ""
+                                            for base in BASES],
                          row["n"]])
-    header = ["model", "way", "ms", *[f"over {base}, median (least..most)" for base in BASES], "rounds"]
-    counted = [[way, *[seen[name] if seen else "-" for name in COUNTERS]] for way, seen in counters.items()]
+    header = ["model", "way", "ms", *[f"over {base}, median (least..most)" for base in BASES],
+              "rounds"]
+    counted = [[way, *[seen[name] if seen else "-" for name in COUNTERS]] for way,
+               seen in counters.items()]
     return common.table(rows, header) + "\n\n" + common.table(counted, ["way", *COUNTERS])
 
 
@@ -118,7 +123,8 @@ def parse():
     parser.add_argument("--out", required=True)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=1.2, help="a turn")
-    parser.add_argument("--limit", type=float, default=165, help="seconds for starting and all rounds")
+    parser.add_argument("--limit", type=float, default=165,
+                        help="seconds for starting and all rounds")
     parser.add_argument("--keep", help="a folder")
     parser.add_argument("--models", default=MODELS)
     parser.add_argument("--ways", default=WAYS)
@@ -138,7 +144,8 @@ def main():
         errors.append({"what": "no process came up"})
     summary = summarise(rounds, configurations)
     common.write_json(options.out, {
-        "machine": common.machine(), "unit": "ms an iteration", "seconds": options.seconds, "rounds": rounds,
+        "machine": common.machine(), "unit": "ms an iteration", "seconds": options.seconds,
+        "rounds": rounds,
         "over": summary, "counters": counters, "errors": errors})
     print(render(summary, counters))
     for error in errors:

@@ -87,7 +87,8 @@ class Live(unittest.TestCase):
         header = struct.pack("<10I", 0x5354534C, version, 632, 1360, 4, 0, 5, 33, 66, 2)
         rows = b""
         for name in (b"alpha", b"beta"):
-            row = struct.pack("<QQQ3I3IIIII", launches, 0, 0, 9, 8, 7, 32, 1, 1, 2, 33, 0, 0) + bytes(16)
+            row = struct.pack("<QQQ3I3IIIII", launches, 0, 0, 9, 8, 7, 32, 1, 1, 2, 33, 0,
+                              0) + bytes(16)
             self.assertEqual(len(row), 80)
             rows += row + name.ljust(256, b"\0") + bytes(1024)
         with open(os.path.join(folder, "stats.5"), "wb") as out:

@@ -34,7 +34,8 @@ def run(entries, *kernels):
     """As load() gives it; ran: {kernel: launches made in parts}."""
     names = sorted({k for e in entries.values() for k in e.get("ran", {})})
     data = {"names": names, "entries": {
-        name: {**e, "ran": {str(names.index(k)): [4, split, 0] for k, split in e.get("ran", {}).items()}}
+        name: {**e, "ran": {str(names.index(k)): [4, split, 0] for k,
+                            split in e.get("ran", {}).items()}}
         for name, e in entries.items()}}
     return {"entries": coverage.entries_of("library", data),
             "stats": [{"kernels": list(kernels), "counters": {"works_cut": 1}}] if kernels else []}
@@ -75,8 +76,10 @@ class Entries(unittest.TestCase):
     def test_order_of_blocks_is_not_judged(self):
         runs = {"native": run({"e.sum": row(), "f": row()}),
                 "atoms-8": run({"e.sum": row("b"), "f": row("b")})}
-        entries = coverage.judge(runs, coverage.read_patterns(["# a reason\n", "\n", r"\.sum$" + "\n"]))
-        self.assertEqual([entries[name]["native"] for name in sorted(entries)], ["reordered", "stable"])
+        entries = coverage.judge(runs,
+                                 coverage.read_patterns(["# a reason\n", "\n", r"\.sum$" + "\n"]))
+        self.assertEqual([entries[name]["native"] for name in sorted(entries)],
+                         ["reordered", "stable"])
         self.assertEqual(len(coverage.failures(entries)), 1)
 
     def test_errors(self):
@@ -87,7 +90,8 @@ class Entries(unittest.TestCase):
 
     def test_native_without_time(self):
         out = report({"e": row(error=library.NO_TIME)}, {"e": row()}, kernel("k"))
-        self.assertEqual(coverage.failures(out["entries"]), ["library: e native: error: " + library.NO_TIME])
+        self.assertEqual(coverage.failures(out["entries"]),
+                         ["library: e native: error: " + library.NO_TIME])
 
     def test_split_outside_the_hashed_runs_is_no_evidence(self):
         out = report({"e": row()}, {"e": row(k=0)}, kernel("k", split=3))
@@ -106,7 +110,8 @@ class Entries(unittest.TestCase):
 
 class Refusals(unittest.TestCase):
     def test_reasons(self):
-        kernels = [kernel("small", 0, FORCED, "whole", (1, 1, 1)), kernel("odd", 0, FORCED, "atoms"),
+        kernels = [kernel("small", 0, FORCED, "whole", (1, 1, 1)), kernel("odd", 0, FORCED,
+            "atoms"),
                    kernel("together", 0, GANG, "whole"), kernel("done"),
                    kernel("lk_where", 0, GANG, "whole")]
         out = report({"e": row()}, {"e": row(done=1, together=0, late=0)}, *kernels)
@@ -116,10 +121,12 @@ class Refusals(unittest.TestCase):
 
     def test_statistics_of_two_processes_add_up(self):
         kernels = {}
-        for stats in ([kernel("k", 1, "not asked for: x", "whole")], [kernel("k", 2, GANG, "whole", cut=1)],
+        for stats in ([kernel("k", 1, "not asked for: x", "whole")],
+                      [kernel("k", 2, GANG, "whole", cut=1)],
                       [kernel("k", 0, "not asked for: x", "whole")]):
             coverage.add_statistics(kernels, {"kernels": stats})
-        self.assertEqual((kernels["k"]["split"], kernels["k"]["cut"], kernels["k"]["reason"]), (3, 1, GANG))
+        self.assertEqual((kernels["k"]["split"], kernels["k"]["cut"], kernels["k"]["reason"]),
+                         (3, 1, GANG))
 
 
 class Gangs(unittest.TestCase):
@@ -128,16 +135,19 @@ class Gangs(unittest.TestCase):
                    kernel("fp", 0, GANG, "whole"), kernel("fn"), kernel("u", 0, UNREAD, "whole"),
                    kernel("both", 2, GANG, "whole"), kernel("one", 0, FORCED, "whole", (1, 1, 1))]
         out = report({"e": row()}, {"e": row()}, *kernels,
-                     truth=["# why", "", "gang DeviceScanKernel", "free elementwise", "free ^fp$", "gang ^fn$",
+                     truth=["# why", "", "gang DeviceScanKernel", "free elementwise", "free ^fp$",
+                            "gang ^fn$",
                             "gang ^u$"])
         cells = {cell: names for cell, names in out["gangs"].items() if names}
         self.assertEqual(cells, {
             "true_positives": [SCAN], "true_negatives": [PLAIN], "gangs_not_judged": ["x"],
-            "false_positives": ["fp"], "false_negatives": ["fn"], "unread_gangs": ["u"], "mixed": ["both"]})
+            "false_positives": ["fp"], "false_negatives": ["fn"], "unread_gangs": ["u"],
+            "mixed": ["both"]})
 
     def test_first_match_decides(self):
         truth = coverage.read_truth(["free ^abc", "gang ^ab"])
-        self.assertEqual([coverage.is_gang(truth, n) for n in ("abcd", "abd", "x")], [False, True, None])
+        self.assertEqual([coverage.is_gang(truth, n) for n in ("abcd", "abd", "x")],
+                         [False, True, None])
         self.assertRaises(ValueError, coverage.read_truth, ["perhaps x"])
 
     def test_file(self):
@@ -197,7 +207,8 @@ class Files(unittest.TestCase):
             again = library.Result(path, "x")
             again.resume()
             self.assertEqual([again.is_done(n) for n in "abcd"], [True, False, True, False])
-            self.assertEqual(again.numbered({"l": [2, 0, 0], "m": [1, 0, 0]}), {"1": [2, 0, 0], "2": [1, 0, 0]})
+            self.assertEqual(again.numbered({"l": [2, 0, 0], "m": [1, 0, 0]}),
+                             {"1": [2, 0, 0], "2": [1, 0, 0]})
 
     def test_an_entry_that_raises_is_noted(self):
         def broken():
@@ -219,7 +230,8 @@ class Live(unittest.TestCase):
         header = struct.pack("<10I", 0x5354534C, 2, 632, 1360, 4, 0, 5, 33, 66, 3)
         rows = b""
         for name in (b"alpha", b"beta", b"alpha"):
-            fields = struct.pack("<QQQ3I3IIIIIIIII", launches, 0, 0, 9, 8, 7, 32, 1, 1, 2, 33, 0, 0, split, cut,
+            fields = struct.pack("<QQQ3I3IIIIIIIII", launches, 0, 0, 9, 8, 7, 32, 1, 1, 2, 33, 0, 0,
+                                 split, cut,
                                  0, 0)
             self.assertEqual(len(fields), 80)
             rows += fields + name.ljust(256, b"\0") + bytes(1024)

@@ -65,7 +65,8 @@ class Arithmetic(unittest.TestCase):
                     {"native": 100.0, "native2": 100.0, "whole": 105.0}]}
 
     def test_over_both_bases(self):
-        out = split_cost.summarise(self.ROUNDS, ["native", "whole", "atoms:always", "claims:always"])["m"]
+        out = split_cost.summarise(self.ROUNDS, ["native", "whole", "atoms:always",
+                                                 "claims:always"])["m"]
         row = out["atoms:always"]["whole"]
         self.assertEqual((row["median"], row["min"], row["max"], row["n"]), (20.5, 11.0, 30.0, 2))
         self.assertAlmostEqual(row["percent"], 100 * 20.5 / 110)
@@ -84,7 +85,8 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(rows["whole"].count("%"), 1)
 
     def test_counters(self):
-        none, some = dict.fromkeys(split_cost.COUNTERS, 0), {**dict.fromkeys(split_cost.COUNTERS, 0),
+        none, some = dict.fromkeys(split_cost.COUNTERS, 0), {**dict.fromkeys(split_cost.COUNTERS,
+            0),
                                                              "works_claimed": 1}
         self.assertEqual(split_cost.counter_problems({"whole": none, "auto:always": some}), [])
         self.assertEqual(split_cost.counter_problems({"whole": None, "auto:always": none}),
@@ -154,7 +156,8 @@ class WholeRun(unittest.TestCase):
         with mock.patch.dict(os.environ, {"FAKE_DIES": "claims:always"}):
             rc, out, text = self.run_main("--ways", "whole,claims:always", "--rounds", "1")
         self.assertEqual(rc, 1)
-        self.assertEqual([e["what"] for e in out["errors"]], ["e2e claims:always", "claims:always: no statistics"])
+        self.assertEqual([e["what"] for e in out["errors"]],
+                         ["e2e claims:always", "claims:always: no statistics"])
         self.assertIn("no such way", text)
         self.assertEqual(out["over"]["slow"]["whole"]["native"]["n"], 1)
 
@@ -165,12 +168,14 @@ class WholeRun(unittest.TestCase):
         self.assertEqual(rc, 1)
         # Each of the two models finds the other's question counted too, in the second round.
         self.assertEqual({e["what"] for e in out["errors"]},
-                         {f"{model} claims:always: 2 times short of GPU memory in a turn" for model in ("slow", "fast")})
+                         {f"{model} claims:always: 2 times short of GPU memory in a turn"
+                          for model in ("slow", "fast")})
         self.assertEqual(sorted(os.listdir(kept)), ["claims-always.json", "whole.json"])
 
     def test_way_that_splits_nothing(self):
         rc, out, _ = self.run_main("--ways", "auto:always", "--rounds", "1")
-        self.assertEqual((rc, [e["what"] for e in out["errors"]]), (1, ["auto:always: nothing was split"]))
+        self.assertEqual((rc, [e["what"] for e in out["errors"]]),
+                         (1, ["auto:always: nothing was split"]))
 
 
 if __name__ == "__main__":

@@ -106,8 +106,10 @@ def describe(rate, first, following, alone):
     waits = [max(0.0, latency - service) for latency in first]
     base = queue_p99(rate, alone_service, [])
     return {
-        "first": {"n": len(first), "mean": mean(first), **{f"p{p}": percentile(first, p) for p in (1, 10, 50, 90, 99)}},
-        "next": {"n": len(following), "mean": service, **{f"p{p}": percentile(following, p) for p in (1, 10, 50, 90)}},
+        "first": {"n": len(first), "mean": mean(first), **{f"p{p}": percentile(first, p)
+                                                           for p in (1, 10, 50, 90, 99)}},
+        "next": {"n": len(following), "mean": service, **{f"p{p}": percentile(following, p)
+                                                          for p in (1, 10, 50, 90)}},
         "wait_ms": mean(waits),
         "added_ms": service - alone_service,
         "p99_ratio": queue_p99(rate, service, waits) / base,
@@ -123,7 +125,8 @@ def analyse(bench):
         sys.exit("waits.py: the file has no system `alone` with requests that met each other")
     rate = bench["parameters"]["request_rate"]
     return {name: describe(rate, first, following, parts["alone"])
-            for name, (first, following) in sorted(parts.items()) if first and following}  # fmt: skip
+            for name, (first, following) in sorted(parts.items()) if first
+            and following}  # fmt: skip
 
 
 def render(rows):

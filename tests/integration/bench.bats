@@ -19,7 +19,8 @@ nr_left() {
 		grep -qa -- "$BATS_TEST_TMPDIR/lithos-bench-" "$file" 2> /dev/null && nr=$((nr + 1))
 	done
 	for file in /proc/[0-9]*/environ; do
-		grep -qaz "^CUDA_MPS_PIPE_DIRECTORY=$BATS_TEST_TMPDIR/" "$file" 2> /dev/null && nr=$((nr + 1))
+		grep -qaz "^CUDA_MPS_PIPE_DIRECTORY=$BATS_TEST_TMPDIR/" "$file" 2> /dev/null &&
+			nr=$((nr + 1))
 	done
 	echo "$nr"
 }
@@ -27,14 +28,16 @@ nr_left() {
 # Nothing may be left of any run, however it ended.
 teardown() {
 	assert_equal "$(nr_left)" 0 "processes left"
-	assert_equal "$(find "$BATS_TEST_TMPDIR" -maxdepth 1 -name 'lithos-bench-*' | wc -l)" 0 "folders left"
+	assert_equal "$(find "$BATS_TEST_TMPDIR" -maxdepth 1 -name 'lithos-bench-*' | wc -l)" 0 \
+		"folders left"
 }
 
 # bench SYSTEMS OPTION...: a second of few requests.
 bench() {
 	local systems=$1
 	shift
-	timeout 300 "$LITHOS" bench --target sim --system "$systems" --repetitions 1 --seconds 1 --rate 40 \
+	timeout 300 "$LITHOS" bench --target sim --system "$systems" --repetitions 1 --seconds 1 \
+		--rate 40 \
 		--allow-short --mps-control "$FAKE_MPS" --out out.json "$@"
 }
 
@@ -115,7 +118,8 @@ result() {
 }
 
 @test "a signal ends everything" {
-	"$LITHOS" bench --target sim --system mps --seconds 60 --mps-control "$FAKE_MPS" --out out.json \
+	"$LITHOS" bench --target sim --system mps --seconds 60 --mps-control "$FAKE_MPS" --out \
+		out.json \
 		> log.txt 2>&1 3>&- &
 	local bench=$! i
 	for ((i = 0; i < 1000; i++)); do

@@ -17,8 +17,10 @@ setup() {
 bench() {
 	local systems=$1
 	shift
-	timeout 300 "$LITHOS" bench --scenario long --target sim --system "$systems" --repetitions 1 --seconds 1 \
-		--rate 40 --allow-short --mps-control "$PROGRAMS/fake_mps_control" --out out.json "$@"
+	timeout 300 "$LITHOS" bench --scenario long --target sim --system "$systems" --repetitions \
+		1 --seconds 1 \
+		--rate 40 --allow-short --mps-control "$PROGRAMS/fake_mps_control" --out out.json \
+		"$@"
 }
 
 # result EXPRESSION: Python over the file `r`, its systems by name `s`, the versions `v` by their
@@ -63,7 +65,8 @@ result() {
 	# 50 times full and 50 times empty, by the background of the first system alone.
 	result 'g.count(32) == 100'
 	echo nonsense > "$folder/calibration.foreground"
-	run natively "$BUILD_DIR/libexec/lithos/bench/long_tenant" --dir "$folder" --name x --role foreground \
+	run natively "$BUILD_DIR/libexec/lithos/bench/long_tenant" --dir "$folder" --name x --role \
+		foreground \
 		--calibration "$folder/calibration.foreground"
 	assert_status 1
 	assert_line 'calibration.foreground: Protocol error'

@@ -23,7 +23,8 @@ python_in() {
 sharing() {
 	local part=$1
 	shift
-	timeout 400 python3 "$SCRIPTS/sharing.py" --sim --out out.json --parts "$part" --sms 16 --block-us 500 \
+	timeout 400 python3 "$SCRIPTS/sharing.py" --sim --out out.json --parts "$part" --sms 16 \
+		--block-us 500 \
 		--blocks 320 --mps-control "$PROGRAMS/fake_mps_control" "$@"
 }
 
@@ -49,7 +50,8 @@ sharing() {
 
 @test "feed works, pauses and pulses" {
 	mkdir s
-	LITHOS_SIM_DEVICE="$PWD/gpu" natively timeout 100 "$DEVICE/feed" --dir s --name a --ns 200000 --blocks 64 \
+	LITHOS_SIM_DEVICE="$PWD/gpu" natively timeout 100 "$DEVICE/feed" --dir s --name a --ns \
+		200000 --blocks 64 \
 		--pulse-on 20 --pulse-off 20 --state state 3>&- &
 	local feed=$! i
 	for ((i = 0; i < 1000; i++)); do

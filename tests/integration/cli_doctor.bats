@@ -98,7 +98,8 @@ programs() {
 doctor_with() {
 	unset LITHOS_SIM
 	code=0
-	PATH=$1 LITHOS_REAL_LIBCUDA=/no/such/libcuda.so.1 "$LITHOS" doctor --format=json > doctor.json ||
+	PATH=$1 LITHOS_REAL_LIBCUDA=/no/such/libcuda.so.1 "$LITHOS" doctor --format=json \
+		> doctor.json ||
 		code=$?
 }
 

@@ -34,7 +34,8 @@ status() {
 }
 
 daemon_pid() {
-	"$LITHOS" status --format=json | python3 -c 'import json, sys; print(json.load(sys.stdin)["daemon"]["pid"])'
+	"$LITHOS" status --format=json | python3 -c \
+		'import json, sys; print(json.load(sys.stdin)["daemon"]["pid"])'
 }
 
 # Gone, or a zombie where nobody takes care of orphans.
@@ -47,7 +48,8 @@ has_ended() {
 hold() {
 	local name=$1
 	shift
-	"$LITHOS" run --tenant "$name" "$@" -- sh -c 'while [ ! -e go ]; do sleep 0.05; done; exit 5' \
+	"$LITHOS" run --tenant "$name" "$@" -- sh -c \
+		'while [ ! -e go ]; do sleep 0.05; done; exit 5' \
 		2> "$name.err" 3>&- &
 	wait_for status "'$name' in t"
 }
@@ -108,13 +110,15 @@ hold() {
 	CUDA_VISIBLE_DEVICES=$uuid run "$LITHOS" run -- sh -c 'echo $CUDA_VISIBLE_DEVICES'
 	assert_status 0
 	assert_equal "$output" "$uuid"
-	CUDA_VISIBLE_DEVICES=GPU-00000000-0000-0000-0000-000000000001 run "$LITHOS" run -- touch started
+	CUDA_VISIBLE_DEVICES=GPU-00000000-0000-0000-0000-000000000001 run "$LITHOS" run -- touch \
+		started
 	assert_status 125
 	[ ! -e started ]
 }
 
 @test "lithos run that is killed frees what it had" {
-	"$LITHOS" run --tenant doomed --quota 50 -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' 3>&- &
+	"$LITHOS" run --tenant doomed --quota 50 -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' \
+		3>&- &
 	local run_pid=$!
 	wait_for status '"doomed" in t'
 	kill -KILL "$run_pid"
@@ -151,7 +155,8 @@ hold() {
 spin() {
 	local name=$1
 	shift
-	"$LITHOS" run --tenant "$name" "$@" -- "$BUILD_DIR/tests/device/feed" --dir s --name "$name" \
+	"$LITHOS" run --tenant "$name" "$@" -- "$BUILD_DIR/tests/device/feed" --dir s --name \
+		"$name" \
 		--ns 2000000 --blocks 512 > "$name.out" 2>&1 3>&- &
 	spinners+=($!)
 	wait_for test -e "s/ready.$name"

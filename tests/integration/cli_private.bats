@@ -48,7 +48,8 @@ fake_lithosd() {
 	fake_lithosd 'sleep 1'
 	local i pids=()
 	for ((i = 0; i < 10; i++)); do
-		bin/lithos run -- sh -c 'echo "$LITHOS_SOCKET $LITHOS_SIM_DEVICE ${#LITHOS_TOKEN}"' \
+		bin/lithos run -- sh -c \
+			'echo "$LITHOS_SOCKET $LITHOS_SIM_DEVICE ${#LITHOS_TOKEN}"' \
 			> "out.$i" 2> "err.$i" 3>&- &
 		pids+=($!)
 	done
@@ -56,7 +57,8 @@ fake_lithosd() {
 		wait "${pids[i]}"
 		assert_equal "$(cat "out.$i")" "$FOLDER/lithosd.sock $FOLDER/gpu.sock 32"
 	done
-	assert_equal "$(cat "$STARTS")" "--private --socket $FOLDER/lithosd.sock --idle-exit 10 --sim"
+	assert_equal "$(cat "$STARTS")" \
+		"--private --socket $FOLDER/lithosd.sock --idle-exit 10 --sim"
 	assert_equal "$(cat err.*)" \
 		"lithos: no lithosd is running: started a private one ($FOLDER/lithosd.sock)"
 	assert_equal "$(stat -c %a "$FOLDER")" 700

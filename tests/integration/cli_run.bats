@@ -186,7 +186,8 @@ wait_for_file() {
 	local name pid code
 	for name in TERM HUP USR1 USR2; do
 		rm -f ready
-		"$LITHOS" run -- sh -c "trap 'exit 42' $name; touch ready; while :; do sleep 0.05; done" 3>&- &
+		"$LITHOS" run -- sh -c \
+			"trap 'exit 42' $name; touch ready; while :; do sleep 0.05; done" 3>&- &
 		pid=$!
 		wait_for_file ready
 		kill -s "$name" "$pid"
@@ -197,7 +198,8 @@ wait_for_file() {
 }
 
 @test "a program that ignores SIGTERM keeps running" {
-	"$LITHOS" run -- sh -c "trap '' TERM; touch ready; while [ ! -e stop ]; do sleep 0.05; done; exit 6" 3>&- &
+	"$LITHOS" run -- sh -c \
+		"trap '' TERM; touch ready; while [ ! -e stop ]; do sleep 0.05; done; exit 6" 3>&- &
 	local pid=$! code=0
 	wait_for_file ready
 	kill -TERM "$pid"

@@ -35,7 +35,8 @@ check() {
 }
 
 @test "kernels of a program appear with launches, time, share and TPCs" {
-	run foreign "$LITHOS" run --sim --quota 33 --stats=json --stats-file=stats.json -- "$PROGRAMS/where"
+	run foreign "$LITHOS" run --sim --quota 33 --stats=json --stats-file=stats.json -- \
+		"$PROGRAMS/where"
 	assert_status 0
 	check stats.json 's["processes"] == 1 and s["quota_tpcs"] == 33 and s["device_tpcs"] == 66'
 	check stats.json 'k["lk_where"]["launches"] > 0 and k["lk_where"]["timed"] > 0'
@@ -46,7 +47,8 @@ check() {
 }
 
 @test "JSON says of every kernel how it was launched" {
-	run foreign "$LITHOS" run --sim --quota 33 --stats=json --stats-file=stats.json -- "$PROGRAMS/where"
+	run foreign "$LITHOS" run --sim --quota 33 --stats=json --stats-file=stats.json -- \
+		"$PROGRAMS/where"
 	assert_status 0
 	check stats.json 'all(row["way"] == "whole" and row["reason"] for row in s["kernels"])'
 	check stats.json 'all((row["atoms"], row["split"], row["cut"]) == (0, 0, 0) for row in s["kernels"])'

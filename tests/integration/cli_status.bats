@@ -50,7 +50,8 @@ stop_daemon() {
 	daemon
 	run "$LITHOS" status
 	assert_status 0
-	assert_equal "${lines[0]}" 'GPU-00112233  Sim H100: 66 TPCs, 13 own, 20 lent, 33 free; MPS running'
+	assert_equal "${lines[0]}" \
+		'GPU-00112233  Sim H100: 66 TPCs, 13 own, 20 lent, 33 free; MPS running'
 	assert_line '^TENANT +PIDS +QUOTA +PRIO +OWN +LENT +BORROWED +STATE +LAUNCHES +OWN_S +BORROWED_S +MIB +ERROR$'
 	assert_line '^web +3 +33 +5 +33 +20 +0 +idle +1234 +1.50 +0.25 +1 +-$'
 	assert_line '^train\?\[2J +0 +best +0 +0 +0 +20 +active +- +- +- +- +700$'

@@ -213,7 +213,8 @@ GPU-00112233-4455-6677-8899-aabbccddeeff [] []"
 
 @test "the daemon's death does not touch the program, and the reservation is offered again" {
 	daemon
-	"$LITHOS" run --quota 5 -- sh -c 'while [ ! -e go ]; do sleep 0.05; done; exit 4' 2> said 3>&- &
+	"$LITHOS" run --quota 5 -- sh -c 'while [ ! -e go ]; do sleep 0.05; done; exit 4' 2> said \
+		3>&- &
 	local run_pid=$! code=0
 	wait_for grep -q admit daemon.log
 	stop_daemon
@@ -229,7 +230,8 @@ GPU-00112233-4455-6677-8899-aabbccddeeff [] []"
 
 @test "signals arrive while there is no daemon" {
 	daemon
-	"$LITHOS" run -- sh -c 'trap "exit 9" TERM; touch ready; while :; do sleep 0.05; done' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'trap "exit 9" TERM; touch ready; while :; do sleep 0.05; done' 2> \
+		said 3>&- &
 	local run_pid=$! code=0
 	wait_for test -e ready
 	stop_daemon

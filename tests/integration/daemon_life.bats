@@ -187,7 +187,8 @@ END
 }
 
 @test "no driver: it says so and ends" {
-	LITHOS_SIM_LIBCUDA=/nonexistent/libcuda.so.1 run "$LITHOSD" --sim --private --socket "$SOCKET"
+	LITHOS_SIM_LIBCUDA=/nonexistent/libcuda.so.1 run "$LITHOSD" --sim --private --socket \
+		"$SOCKET"
 	assert_status 1
 	assert_line 'no CUDA driver'
 	assert_line 'no GPU to manage'

@@ -13,7 +13,8 @@ setup() {
 	require_command python3
 	LITHOSD="$BUILD_DIR/bin/lithosd"
 	FOLDER="$BATS_TEST_TMPDIR/d"
-	export LITHOS_SOCKET="$FOLDER/lithosd.sock" LITHOS_SIM_DEVICE="$FOLDER/gpu.sock" LITHOS_LOG=info
+	export LITHOS_SOCKET="$FOLDER/lithosd.sock" LITHOS_SIM_DEVICE="$FOLDER/gpu.sock" \
+		LITHOS_LOG=info
 	mkdir -m 700 "$FOLDER"
 	mkdir bin fake
 	cp "$PROGRAMS/fake_mps_control" fake/nvidia-cuda-mps-control
@@ -68,7 +69,8 @@ status() {
 }
 
 mps_number() {
-	status True && python3 -c 'import json, sys; print(json.load(open("status.json"))["mps"][sys.argv[1]])' "$1"
+	status True && python3 -c \
+		'import json, sys; print(json.load(open("status.json"))["mps"][sys.argv[1]])' "$1"
 }
 
 now_ms() {
@@ -104,7 +106,8 @@ now_ms() {
 	for round in first again; do
 		pids=()
 		for i in 1 2 3; do
-			"$LITHOS" run --tenant "t$i" -- sh -c 'echo "pipe=${CUDA_MPS_PIPE_DIRECTORY-unset}"' \
+			"$LITHOS" run --tenant "t$i" -- sh -c \
+				'echo "pipe=${CUDA_MPS_PIPE_DIRECTORY-unset}"' \
 				> "out.$round.$i" 2> "$round.$i.err" 3>&- &
 			pids+=($!)
 			wait_for status "s['daemon']['nr_connections'] == $i + 1"
@@ -122,7 +125,8 @@ now_ms() {
 		[ "$round" = again ] || wait_for status 'not m["serving"]'
 	done
 	# In the order in which they came.
-	assert_equal "$(grep 'msg="admitted"' log | grep -oE '"t[0-9]' | tr -d '\n')" '"t1"t2"t3"t1"t2"t3'
+	assert_equal "$(grep 'msg="admitted"' log | grep -oE '"t[0-9]' | tr -d '\n')" \
+		'"t1"t2"t3"t1"t2"t3'
 	rm hold
 }
 
@@ -161,7 +165,8 @@ now_ms() {
 @test "the death of the MPS server is told at once, and the next tenant is served" {
 	start log --idle-exit 600 --config lithosd.yaml
 	wait_for status 'm["state"] == "running"'
-	"$LITHOS" run --tenant web --quota 10 -- sh -c 'while [ ! -e go ]; do sleep 0.05; done; exit 5' \
+	"$LITHOS" run --tenant web --quota 10 -- sh -c \
+		'while [ ! -e go ]; do sleep 0.05; done; exit 5' \
 		2> web.err 3>&- &
 	local run_pid=$! code=0 server
 	wait_for status '"web" in t'
@@ -225,7 +230,8 @@ now_ms() {
 	first=$pid
 	wait_for grep -q 'why="idle"' log
 	unset LITHOS_SOCKET LITHOS_LOG
-	XDG_RUNTIME_DIR="$FOLDER" run "$LITHOS" run --quota 66 -- sh -c 'sleep 1; "$0" status' "$LITHOS"
+	XDG_RUNTIME_DIR="$FOLDER" run "$LITHOS" run --quota 66 -- sh -c 'sleep 1; "$0" status' \
+		"$LITHOS"
 	assert_status 0
 	assert_line 'started a private one'
 	refute_line 'is gone'

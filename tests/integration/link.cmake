@@ -2,12 +2,14 @@
 # The tenant's side of sharing: the real shim on the simulated GPU, with a daemon that a test plays.
 find_package(Threads REQUIRED)
 add_executable(integration_link_shim link_shim.c link_daemon.c)
-target_link_libraries(integration_link_shim PRIVATE test_programs lithos_hw lithos_base Threads::Threads)
+target_link_libraries(integration_link_shim PRIVATE test_programs lithos_hw lithos_base
+	Threads::Threads)
 set_target_properties(integration_link_shim PROPERTIES
 	RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 add_dependencies(integration_link_shim lithos_shim lithos_sim)
 
-foreach(case masks activity best_effort kept returns refused silent hangs_up version unsealed magic line nobody
+foreach(case masks activity best_effort kept returns refused silent hangs_up version unsealed magic
+	line nobody
 	garbage threads fork child verified unverified)
 	set(threads THREADS)
 	# ThreadSanitizer does not bear threads made after a fork, and takes mapping memory anew
@@ -28,10 +30,13 @@ set(link_args_threads --launches 50)
 set(link_args_graphs --replays 100)
 foreach(name once order graphs threads contexts coop clusters)
 	lithos_sim_test(link_run_${name} THREADS ENV LINK_TURNS=1
-		COMMAND integration_link_run 0-3 9-25 $<TARGET_FILE:program_${name}> ${link_args_${name}})
-	if(name STREQUAL coop) # asks for the SMs before the first context, and is told more than it has then
+		COMMAND integration_link_run 0-3 9-25 $<TARGET_FILE:program_${name}>
+		${link_args_${name}})
+	# coop asks for the SMs before the first context, and is told more than it has then.
+	if(name STREQUAL coop)
 		continue()
 	endif()
 	lithos_sim_test(link_run_${name}_best_effort THREADS ENV LINK_TURNS=1
-		COMMAND integration_link_run none 9-25 $<TARGET_FILE:program_${name}> ${link_args_${name}})
+		COMMAND integration_link_run none 9-25 $<TARGET_FILE:program_${name}>
+		${link_args_${name}})
 endforeach()

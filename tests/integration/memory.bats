@@ -29,7 +29,8 @@ teardown() {
 }
 
 daemon_pid() {
-	"$LITHOS" status --format=json | python3 -c 'import json, sys; print(json.load(sys.stdin)["daemon"]["pid"])'
+	"$LITHOS" status --format=json | python3 -c \
+		'import json, sys; print(json.load(sys.stdin)["daemon"]["pid"])'
 }
 
 # has TENANT MIB: what the report says.

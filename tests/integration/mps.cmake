@@ -4,7 +4,8 @@ find_library(CMOCKA_LIBRARY cmocka REQUIRED)
 foreach(name mps_life mps_trouble)
 	add_executable(integration_${name} ${name}.c)
 	# The event loop is the daemon's.
-	target_link_libraries(integration_${name} PRIVATE lithos_mps lithos_daemon ${CMOCKA_LIBRARY})
+	target_link_libraries(integration_${name} PRIVATE lithos_mps lithos_daemon
+		${CMOCKA_LIBRARY})
 	target_compile_definitions(integration_${name} PRIVATE
 		FAKE_MPS_CONTROL="$<TARGET_FILE:fake_mps_control>")
 	set_target_properties(integration_${name} PROPERTIES

@@ -14,13 +14,15 @@ setup() {
 
 # measure OPTION...: with as little of the tests before it as there can be.
 measure() {
-	natively timeout 100 "$PROGRAMS/preludes" --preemptions 0 --peer-preemptions 0 --blocks 100 --block-us 10 "$@"
+	natively timeout 100 "$PROGRAMS/preludes" --preemptions 0 --peer-preemptions 0 --blocks \
+		100 --block-us 10 "$@"
 }
 
 # Many waves, each of blocks so long that a machine that is slow to react tells most launches. Of an
 # option that is there twice the first counts.
 drains() {
-	measure --drains "$@" --drain-samples 4 --drain-blocks 500,2000 --drain-block-us 5000,20000 \
+	measure --drains "$@" --drain-samples 4 --drain-blocks 500,2000 --drain-block-us \
+		5000,20000 \
 		--drain-out out.json
 }
 
@@ -61,7 +63,8 @@ cells() {
 }
 
 @test "drains: a limit ends it with fewer samples" {
-	run drains --drain-samples 100000 --drain-blocks 2000 --drain-block-us 5000 --drain-limit-s 3
+	run drains --drain-samples 100000 --drain-blocks 2000 --drain-block-us 5000 \
+		--drain-limit-s 3
 	assert_equal "$status" 0 status
 	cells '0 < c["counted"] < 100000'
 }

@@ -6,7 +6,8 @@ load common
 
 setup() {
 	common_setup
-	export LITHOS_STATS=1 LITHOS_TPC_QUOTA=33 LITHOS_RUN_DIR="$BATS_TEST_TMPDIR" LITHOS_SOCKET=none
+	export LITHOS_STATS=1 LITHOS_TPC_QUOTA=33 LITHOS_RUN_DIR="$BATS_TEST_TMPDIR" \
+		LITHOS_SOCKET=none
 }
 
 # Times differ from run to run; nothing else may.

@@ -8,9 +8,11 @@ foreach(seed 1 2 3)
 	endforeach()
 	lithos_sim_test(queue_order_${seed} COMMAND program_order THREADS ENV ${queue_env})
 	lithos_sim_test(queue_deferred_${seed} COMMAND program_deferred THREADS ENV ${queue_env})
-	lithos_sim_test(queue_leave_${seed} COMMAND program_deferred --leave THREADS ENV ${queue_env})
+	lithos_sim_test(queue_leave_${seed} COMMAND program_deferred --leave THREADS ENV
+		${queue_env})
 	lithos_sim_test(queue_graphs_${seed} COMMAND program_graphs --replays 100 ENV ${queue_env})
-	lithos_sim_test(queue_contexts_${seed} COMMAND program_contexts --rounds 10 ENV ${queue_env})
+	lithos_sim_test(queue_contexts_${seed} COMMAND program_contexts --rounds 10 ENV
+		${queue_env})
 	lithos_sim_test(queue_threads_${seed} COMMAND program_threads --launches 50 THREADS
 		ENV ${queue_env})
 	lithos_sim_test(queue_apis_${seed} COMMAND integration_shim_apis ENV ${queue_env})

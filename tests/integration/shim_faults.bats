@@ -81,7 +81,8 @@ left_alone() {
 
 # calls CODE: Python with the shim in front of a driver of four functions, as `cuda`.
 calls() {
-	LITHOS_SIM=0 LITHOS_REAL_LIBCUDA="$BUILD_DIR/tests/libshim_tiny_driver.so" LD_LIBRARY_PATH="$SHIM_DIR" \
+	LITHOS_SIM=0 LITHOS_REAL_LIBCUDA="$BUILD_DIR/tests/libshim_tiny_driver.so" \
+		LD_LIBRARY_PATH="$SHIM_DIR" \
 		foreign env LITHOS_TPC_QUOTA=4 python3 -c "
 import ctypes
 cuda = ctypes.CDLL('libcuda.so.1')

@@ -136,7 +136,8 @@ setup() {
 	run "$LITHOS" run --sim --quota 4 -- sh -c '"$TOLD"; sh -c "$TOLD"; (exec "$TOLD")'
 	assert_status 0
 	assert_equal "$(grep -c 'before=8 after=8 used=8 right=1' <<< "$output")" 3
-	run "$LITHOS" run --sim --quota 4 -- python3 -c 'import os, sys; sys.exit(os.system(os.environ["TOLD"]))'
+	run "$LITHOS" run --sim --quota 4 -- python3 -c \
+		'import os, sys; sys.exit(os.system(os.environ["TOLD"]))'
 	assert_status 0
 	assert_equal "$(field used)" 8
 	run "$LITHOS" run --sim --quota 4 -- "$TOLD" --forks 3

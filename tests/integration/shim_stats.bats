@@ -51,7 +51,8 @@ setup() {
 }
 
 @test "processes of one tenant are one table" {
-	run with_stats --quota=4 -- sh -c "$PROGRAMS/once; $PROGRAMS/once & wait; exec $PROGRAMS/once"
+	run with_stats --quota=4 -- sh -c \
+		"$PROGRAMS/once; $PROGRAMS/once & wait; exec $PROGRAMS/once"
 	assert_status 0
 	stats 's["processes"] == 3 and k["lk_count"]["launches"] == 120'
 	stats 's["quota_tpcs"] == 4'

@@ -2,7 +2,8 @@
 # The simulated chips: what the topology probe finds on each, and the programs on the small one,
 # where clusters of 16 fit nowhere.
 function(lithos_sim_chip_test chip finding)
-	lithos_sim_test(sim_doctor_${chip} COMMAND lithos doctor --sim NATIVE ENV LITHOS_SIM_GPU=${chip}
+	lithos_sim_test(sim_doctor_${chip} COMMAND lithos doctor --sim NATIVE ENV
+		LITHOS_SIM_GPU=${chip}
 		LITHOS_CACHE_DIR=${CMAKE_BINARY_DIR}/cache/${chip})
 	file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/cache/${chip})
 	set_tests_properties(sim_doctor_${chip} PROPERTIES
@@ -31,8 +32,9 @@ lithos_sim_test(shim_where_shared_quota_4 COMMAND program_where --expect-sms 8
 # Redirected launches, and a second process that stops them, on GPUs of their own and on a shared
 # one. Grids of many waves, of blocks that are long enough for a machine that is slow to react.
 function(lithos_prelude_test name block_us peer_block_us)
-	lithos_sim_test(${name} COMMAND program_preludes --preemptions 5 --blocks 2000 --threads 1024
-		--block-us ${block_us} --peer-preemptions 3 --peer-block-us ${peer_block_us} --peer-dies
+	lithos_sim_test(${name} COMMAND program_preludes --preemptions 5 --blocks 2000
+		--threads 1024 --block-us ${block_us} --peer-preemptions 3
+		--peer-block-us ${peer_block_us} --peer-dies
 		NATIVE THREADS ENV ${ARGN})
 endfunction()
 lithos_prelude_test(sim_preludes 10000 4000)

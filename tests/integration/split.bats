@@ -113,7 +113,8 @@ overlap_trace() {
 	done
 	# Two atoms are a first and a last one.
 	rm trace.txt
-	LITHOS_SIM_TRACE="$PWD/trace.txt" LITHOS_SPLIT=atoms:2 "$LITHOS" run --quota 8 -- "${program[@]}"
+	LITHOS_SIM_TRACE="$PWD/trace.txt" LITHOS_SPLIT=atoms:2 "$LITHOS" run --quota 8 -- \
+		"${program[@]}"
 	assert_equal "$(overlap_trace)" 0
 }
 
@@ -147,7 +148,8 @@ overlap_trace() {
 }
 
 @test "a way that is none is said, and nothing is split" {
-	run --separate-stderr env LITHOS_SPLIT=atoms:none "$LITHOS" run --quota 8 -- "$PROGRAMS/once"
+	run --separate-stderr env LITHOS_SPLIT=atoms:none "$LITHOS" run --quota 8 -- \
+		"$PROGRAMS/once"
 	assert_status 0
 	# shellcheck disable=SC2154 # set by run
 	[[ "$stderr" == *LITHOS_SPLIT* ]]
@@ -189,7 +191,8 @@ beside() {
 		"$PROGRAMS/cut" --pulse $2 > pulse.txt 2>&1 3>&- &
 	owner=$!
 	# shellcheck disable=SC2086 # options
-	LITHOS_SPLIT=${4:-auto} timeout 300 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
+	LITHOS_SPLIT=${4:-auto} timeout 300 "$LITHOS" run --sim --stats=json \
+		--stats-file=stats.json -- \
 		"$PROGRAMS/cut" $3 > cut.txt 2>&1
 	wait "$owner"
 	grep -q 'program=pulse .*ok=1' pulse.txt
@@ -200,7 +203,8 @@ beside() {
 # owner.
 alone_in_atoms() {
 	with_daemon
-	LITHOS_SPLIT=atoms:always "$LITHOS" run --sim --stats=json --stats-file=stats.json -- "$@" > out.txt
+	LITHOS_SPLIT=atoms:always "$LITHOS" run --sim --stats=json --stats-file=stats.json -- "$@" \
+		> out.txt
 	grep -q '^program=.* ok=1' out.txt
 	[ "$(counter atoms_launched)" -gt 0 ]
 }
@@ -296,7 +300,8 @@ was_joined() {
 @test "kernels of one wave leave until they begin, and are not kept back once they have" {
 	skip_under_sanitizer "too slow to overlap"
 	again_until none_was_rescued \
-		beside 100% "--rounds 100 --gap-ms 15" "--rounds 12 --blocks 200 --us 5000 --chain 4"
+		beside 100% "--rounds 100 --gap-ms 15" \
+		"--rounds 12 --blocks 200 --us 5000 --chain 4"
 	assert_equal "$(kernel way)" claimed
 	[[ "$(kernel reason)" == "one wave"* ]]
 	[ "$(counter works_cut)" -gt 0 ]

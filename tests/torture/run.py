@@ -55,7 +55,8 @@ def main():
         machine.start_daemon()
         facts = scenarios.ALL[args.scenario](machine, args)
         facts["seconds"] = round(time.monotonic() - began, 1)
-        print("scenario=%s %s" % (args.scenario, " ".join("%s=%s" % pair for pair in facts.items())))
+        print("scenario=%s %s" % (args.scenario,
+                                  " ".join("%s=%s" % pair for pair in facts.items())))
     except Failure as failure:
         print("scenario=%s seed=%d: %s" % (args.scenario, args.seed, failure), file=sys.stderr)
         machine.show_logs()

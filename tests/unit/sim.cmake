@@ -38,7 +38,8 @@ set_tests_properties(unit_sim_driver_visible PROPERTIES
 # What LITHOS_SIM_KERNELS names in the test.
 add_library(sim_kernels_object MODULE sim_kernels_object.c)
 target_link_libraries(sim_kernels_object PRIVATE lithos_flags)
-set_target_properties(sim_kernels_object PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+set_target_properties(sim_kernels_object PROPERTIES LIBRARY_OUTPUT_DIRECTORY
+	${CMAKE_BINARY_DIR}/tests)
 lithos_unit_test(sim_driver_kernels lithos_sim lithos_cuda)
 target_compile_definitions(unit_sim_driver_kernels PRIVATE
 	SIM_KERNELS_OBJECT="$<TARGET_FILE:sim_kernels_object>")
@@ -49,7 +50,8 @@ add_executable(unit_sim_faults sim_faults.c)
 target_link_libraries(unit_sim_faults PRIVATE lithos_flags lithos_sim lithos_cuda lithos_hw
 	${CMOCKA_LIBRARY})
 set_target_properties(unit_sim_faults PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-foreach(fault none mask_ignored record_ignored qmd_version no_table table_size subscribe_busy slow_init
+foreach(fault none mask_ignored record_ignored qmd_version no_table table_size subscribe_busy
+	slow_init
 		no_symbol launch_error no_programmatic several)
 	add_test(NAME unit_sim_fault_${fault} COMMAND unit_sim_faults ${fault})
 	set_tests_properties(unit_sim_fault_${fault} PROPERTIES TIMEOUT 120 LABELS unit)
@@ -58,7 +60,8 @@ endforeach()
 # Several processes on one simulated GPU.
 add_library(sim_shared_object MODULE sim_shared_object.c)
 target_link_libraries(sim_shared_object PRIVATE lithos_flags)
-set_target_properties(sim_shared_object PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+set_target_properties(sim_shared_object PROPERTIES LIBRARY_OUTPUT_DIRECTORY
+	${CMAKE_BINARY_DIR}/tests)
 foreach(name sim_shared_sharing sim_shared_faults sim_shared_ipc)
 	lithos_unit_test(${name} lithos_sim lithos_cuda lithos_hw)
 	target_compile_definitions(unit_${name} PRIVATE
@@ -76,6 +79,7 @@ endforeach()
 
 # Where the program's threads, or the driver's own, meet: under ThreadSanitizer too.
 foreach(name driver_streams driver_graphs driver_threads driver_nodes driver_preludes driver_kernels
-		driver_streams_shared driver_threads_shared prelude_race shared_sharing shared_faults)
+		driver_streams_shared driver_threads_shared prelude_race shared_sharing
+		shared_faults)
 	set_tests_properties(unit_sim_${name} PROPERTIES LABELS "unit;threads")
 endforeach()

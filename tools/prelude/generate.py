@@ -57,12 +57,14 @@ def cluster_entry(entry):
 def source_for(arch):
     """The PTX for an architecture, and the names of the preludes in it."""
     text = (ROOT / "tools/prelude/prelude.ptx").read_text()
-    text = text.replace(".target sm_70", f".target sm_{arch}").replace(".version 7.0", ".version 8.7")
+    text = text.replace(".target sm_70", f".target sm_{arch}").replace(".version 7.0",
+        ".version 8.7")
     names = set(PRELUDES)
     if arch < FIRST_WITH_CLUSTERS:
         return text, names
     for name in PRELUDES:
-        text += "\n" + cluster_entry(re.search(rf"\.visible \.entry {name}\(.*?\n}}\n", text, re.S)[0])
+        text += "\n" + cluster_entry(re.search(rf"\.visible \.entry {name}\(.*?\n}}\n", text,
+                                               re.S)[0])
         names.add(name + "_cluster")
     return text, names
 
@@ -74,7 +76,8 @@ class Elf:
         self.data = bytearray(data)
         (shoff,) = struct.unpack_from("<Q", data, 0x28)
         count, names = struct.unpack_from("<HH", data, 0x3C)
-        self.headers = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + 64 * i) for i in range(count)]
+        self.headers = [struct.unpack_from("<IIQQQQIIQQ", data, shoff + 64 * i)
+                        for i in range(count)]
         base = self.headers[names][4]
         self.names = [
             data[base + h[0] : data.index(b"\0", base + h[0])].decode() for h in self.headers

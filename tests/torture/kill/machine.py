@@ -188,7 +188,8 @@ class Machine:
 
     def start(self, name, command, env):
         with open(os.path.join(self.folder, name + ".log"), "ab") as log:
-            return subprocess.Popen(command, env=env, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            return subprocess.Popen(command, env=env, stdout=log, stderr=log,
+                                    stdin=subprocess.DEVNULL)
 
     def start_daemon(self):
         if self.gpu is None:
@@ -251,14 +252,16 @@ class Machine:
             owned |= own
             lent |= borrow if tenant["wants"] else set()
         if sum(gpu["owned"] for gpu in report["gpus"]) != len(owned):
-            raise Failure("TPCs leaked: %d owned, %d known" % (report["gpus"][0]["owned"], len(owned)))
+            raise Failure("TPCs leaked: %d owned, %d known" % (report["gpus"][0]["owned"],
+                                                               len(owned)))
         return report
 
     def show_logs(self):
         for name in sorted(os.listdir(self.folder)):
             if not name.endswith(".log"):
                 continue
-            with open(os.path.join(self.folder, name), "r", encoding="utf-8", errors="replace") as log:
+            with open(os.path.join(self.folder, name), "r", encoding="utf-8",
+                      errors="replace") as log:
                 for line in log.read().splitlines()[-8:]:
                     print("%s: %s" % (name, line), file=sys.stderr)
 

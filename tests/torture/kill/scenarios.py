@@ -68,7 +68,8 @@ def kill_one(machine, observer, slot):
     killed, closed = victim.kill()
     alive, dead, free = observer.result()
     if bool(victim.tpcs) != bool(owns) or bool(free) != bool(owns):
-        raise Failure("%s of %d TPCs: place %d, free at %g" % (victim.name, victim.tpcs, owns, free))
+        raise Failure("%s of %d TPCs: place %d, free at %g" % (victim.name, victim.tpcs, owns,
+                                                               free))
     wait_for(lambda: number not in ids(machine.check()).values(), 30, "the end of %s" % victim.name)
     victim.reap()
     if not owns or not was_attached:

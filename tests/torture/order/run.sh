@@ -12,7 +12,8 @@ check=$build/tests/programs/order_check
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/run" "$work/cache"
-export LITHOS_SIM=1 LITHOS_SIM_KERNELS=$build/tests/liborder_sim_kernels.so LITHOS_CACHE_DIR=$work/cache
+export LITHOS_SIM=1 LITHOS_SIM_KERNELS=$build/tests/liborder_sim_kernels.so \
+	LITHOS_CACHE_DIR=$work/cache
 export LITHOS_RUN_DIR=$work/run LITHOS_SOCKET=none
 [ -x "$check" ] && [ -x "$build/bin/lithos" ] || exit 77
 

@@ -189,7 +189,8 @@ class _Machine:
             return ("load", self.get(lane, args[1][1:-1]))
         if op[0] == "st":
             return ("store", self.get(lane, args[0][1:-1]), self.get(lane, args[1]))
-        return ("cas", self.get(lane, args[1][1:-1]), self.get(lane, args[2]), self.get(lane, args[3]))
+        return ("cas", self.get(lane, args[1][1:-1]), self.get(lane, args[2]),
+                self.get(lane, args[3]))
 
     def next_access(self, instruction):
         """The access an instruction makes, if any lane does: the first alone may."""

@@ -36,7 +36,8 @@ model = None
 def slot_of(first, run, lead, flags=(ASKED, ASKED), calm=(CALM, CALM), report=None):
     """Constants by offset, as struct prelude_slot of hw/prelude/prelude.h."""
     return {0: 0, 4: lead, 8: ENTRY, 16: WORDS, 24: flags[0], 32: flags[1], 40: calm[0],
-            44: calm[1], 48: first, 52: run, 56: REPORT + run if report is None else report}  # fmt: skip
+            44: calm[1], 48: first, 52: run, 56: REPORT + run if report is None
+            else report}  # fmt: skip
 
 
 class Launch:
@@ -118,7 +119,8 @@ class Explorer:
             values = {0, self.launches[owner].run}
         else:
             values = {CALM, CALM + self.launches[owner].is_armed}
-        return [pair for v in values for pair in self.look(memory, self.resume(warp, v, owner), owner)]
+        return [pair for v in values for pair in self.look(memory, self.resume(warp, v, owner),
+                                                           owner)]
 
     def nexts(self, warps, memory):
         for i, warp in enumerate(warps):
@@ -126,7 +128,8 @@ class Explorer:
                 continue
             value, after = access(dict(memory), warp.access)
             after = tuple(sorted(after.items()))
-            for after, moved in self.look(after, self.resume(warp, value, self.owner[i]), self.owner[i]):
+            for after, moved in self.look(after, self.resume(warp, value, self.owner[i]),
+                                          self.owner[i]):
                 yield self.sorted(warps[:i] + (moved,) + warps[i + 1 :]), after
 
     def finish(self, warps, memory):
@@ -268,7 +271,8 @@ class Model(unittest.TestCase):
         if not model:
             self.skipTest("no model")
         program = ptx.Program(source.read_text(), "lithos_claim")
-        lines = subprocess.run([model], check=True, capture_output=True, text=True).stdout.splitlines()
+        lines = subprocess.run([model], check=True, capture_output=True,
+                               text=True).stdout.splitlines()
         for line in lines:
             case = {k: int(v) for k, v in (pair.split("=") for pair in line.split())}
             slot = slot_of(case["first"], case["run"], case["lead"], (ASKED, ASKED + 4),

@@ -34,8 +34,11 @@
 #include "shim/queue/queue.h"
 #include "shim/slots.h"
 #include "shim/split/arena.h"
+#include "shim/split/claim.h"
 #include "shim/split/code.h"
+#include "shim/split/code_read.h"
 #include "shim/split/epoch.h"
+#include "shim/split/mapped.h"
 #include "shim/split/plan.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
@@ -200,6 +203,10 @@ static void context_split_on(struct context *ctx)
 	(void)tenant.ops.device_attribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
 					  ctx->device->handle);
 	arena_open(ctx, ctx->device->cc_major, minor);
+	if (!arena_serves(ctx))
+		return;
+	claim_open();
+	code_read_open();
 	epoch_open();
 }
 
@@ -209,6 +216,7 @@ static void context_split_off(const struct context *ctx)
 		return;
 	epoch_close();
 	arena_close(ctx);
+	mapped_stop();
 }
 
 static void context_records_off(struct context *ctx)
@@ -289,10 +297,11 @@ static void context_add_locked(CUcontext handle, CUdevice device, int is_primary
 		return;
 	stats_note_device(ctx->device);
 	context_records_on(ctx);
-	context_split_on(ctx);
 	/* pairs with the acquire in context_find(): the context before its handle */
 	atomic_store_explicit(&ctx->handle, handle, memory_order_release);
 	(void)atomic_fetch_add_explicit(&contexts.generation, 1, memory_order_release);
+	/* Launches kernels of ours, whose mask is the context's. */
+	context_split_on(ctx);
 }
 
 /* Set-up with the context current, and outside any capture another thread may have under way. */
@@ -482,5 +491,6 @@ void tenant_after_fork(void)
 	memory_after_fork();
 	arena_after_fork();
 	epoch_after_fork();
+	mapped_after_fork();
 	thread_after_fork();
 }

@@ -339,3 +339,37 @@ beside_until_joined() {
 	# What was cut teaches no time: its blocks take 8 ms.
 	[ "$(kernel block_us)" -ge 7500 ]
 }
+
+# beside_host_wait [FAULT]: on all of the GPU, beside an owner that comes and goes; a stream of the
+# program waits for the host meanwhile.
+beside_host_wait() {
+	local owner
+	with_daemon
+	"$LITHOS" run --sim --quota 100% --tenant web -- \
+		"$PROGRAMS/cut" --pulse --rounds 100 --gap-ms 15 > pulse.txt 2>&1 3>&- &
+	owner=$!
+	LITHOS_SIM_FAULT=${1:-} timeout 120 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
+		"$PROGRAMS/hostwait" --rounds 15 --blocks 2500 --us 2000 > hostwait.txt 2>&1
+	grep -q 'program=hostwait .*ok=1' hostwait.txt
+	wait "$owner"
+}
+
+has_claimed() {
+	[ "$(counter works_claimed)" -gt 0 ]
+}
+
+@test "kernels are split while another stream of the program waits for the host" {
+	skip_under_sanitizer "too slow to overlap"
+	again_until has_claimed beside_host_wait
+	has_claimed
+}
+
+has_split() {
+	[ "$(counter works_claimed)" -gt 0 ] || [ "$(counter atoms_launched)" -gt 0 ]
+}
+
+@test "nothing that may wait for the whole context is called for a launch that is split" {
+	skip_under_sanitizer "too slow to overlap"
+	again_until has_split beside_host_wait calls-wait
+	has_split
+}

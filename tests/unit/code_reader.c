@@ -134,6 +134,7 @@ static int setup(void **state)
 	tenant.ops.event_create = fake_event_create;
 	tenant.ops.event_record = fake_event_record;
 	tenant.ops.event_query = fake_event_query;
+	code_read_open();
 	return gpu.memory == MAP_FAILED || !buffer;
 }
 

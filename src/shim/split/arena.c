@@ -10,7 +10,8 @@
  *
  * Words are never cleared between works: the numbers of launches grow, so what earlier works left
  * behind is smaller than a work's first number. After 2^30 launches, about six days of a program
- * that claims two thousand kernels a second, the words are cleared and the numbers start again.
+ * that claims two thousand kernels a second, the words are cleared and the numbers start again: once no work
+ * is under way, for which no new one begins while the spare numbers are in use.
  *
  * Runs are taken in turn, so a slot rests as long as possible before it is used again. It is never
  * used again before the record of its launch was read.
@@ -38,6 +39,7 @@
 #define EPOCH_BYTES  ((size_t)2 << 20)
 #define LAST_NUMBER  0xfffffff0u
 #define FIRST_NUMBER PRELUDE_NUMBER_STEP
+#define SPARE        ((1u << 26) * PRELUDE_NUMBER_STEP)
 #define WRITE_NS     5000000u
 
 _Static_assert(SLOT_BYTES <= REPORT_AT, "slots before reports");
@@ -108,34 +110,36 @@ static void runs_make(void)
 	tracker_set_run_ended(arena_run_ended);
 }
 
-/* What it has made when it fails goes with the context. */
-static int arena_make(void)
+/* Waits for the stream of ours alone, and only when the context is made. */
+static int words_make(void)
 {
+	if (tenant.ops.mem_alloc(&arena.words, (size_t)ARENA_WORDS * sizeof(uint32_t)))
+		return -ENOMEM;
+	if (tenant.ops.memset_d32_async(arena.words, 0, ARENA_WORDS, arena.stream) ||
+	    tenant.ops.stream_synchronize(arena.stream))
+		return -EIO;
+	arena.number = FIRST_NUMBER;
+	return 0;
+}
+
+/* What it has made when it fails goes with the context. */
+static int rest_make(void)
+{
+	static struct log_site site;
 	int err = host_open();
 
 	if (!err)
-		err = arena_grow(ARENA_MIN_WORDS / 2);
+		err = words_make();
 	if (!err)
 		err = prelude_open(
 			&tenant.ops, arena.cc_major, arena.cc_minor, &arena.slot[ARENA_RUNS],
 			arena.slot_at + (uint64_t)ARENA_RUNS * PRELUDE_SLOT_BYTES, &arena.prelude);
 	if (!err)
 		runs_make();
+	else
+		log_line(&site, LOG_INFO,
+			 "msg=\"kernels are launched whole: no preludes\" errno=%d", -err);
 	return err;
-}
-
-int arena_is_ready(void)
-{
-	static struct log_site site;
-
-	if (!arena.state) {
-		int err = arena_make();
-		arena.state = err ? err : 1;
-		if (err)
-			log_line(&site, LOG_INFO,
-				 "msg=\"kernels are launched whole: no preludes\" errno=%d", -err);
-	}
-	return arena.state > 0;
 }
 
 void arena_open(struct context *context, int cc_major, int cc_minor)
@@ -152,6 +156,7 @@ void arena_open(struct context *context, int cc_major, int cc_minor)
 	arena.cc_major = cc_major;
 	arena.cc_minor = cc_minor;
 	arena.context = context;
+	arena.is_ready = rest_make() == 0;
 	atomic_store_explicit(&arena.is_on, 1, memory_order_release);
 }
 
@@ -161,7 +166,7 @@ void arena_close(const struct context *context)
 		return;
 	/* Memory and stream go with the context. A second arena would need to know that no
 	 * dispatcher is in this one: later contexts do without. */
-	atomic_store_explicit(&arena.is_on, 0, memory_order_release);
+	atomic_store_explicit(&arena.is_on, 0, memory_order_seq_cst);
 }
 
 uint32_t arena_take_run(void)
@@ -233,6 +238,11 @@ uint64_t arena_empty_slot(void)
 	return arena.slot_at + (uint64_t)ARENA_RUNS * PRELUDE_SLOT_BYTES;
 }
 
+uint32_t arena_first_number(void)
+{
+	return arena.number < LAST_NUMBER - SPARE ? arena_next_number() : 0;
+}
+
 uint32_t arena_next_number(void)
 {
 	if (arena.number >= LAST_NUMBER)
@@ -241,32 +251,28 @@ uint32_t arena_next_number(void)
 	return arena.number;
 }
 
-int arena_renumber(void)
+/* The stream has come to the latest word that `done` is to tell of, and to all before it. */
+static int has_come_to(uint32_t token)
 {
-	if (tenant.ops.memset_d32_async(arena.words, 0, arena.nr_words, arena.stream) ||
-	    tenant.ops.stream_synchronize(arena.stream))
-		return -EIO;
-	arena.number = FIRST_NUMBER;
-	return 0;
+	return (int32_t)(atomic_load_explicit(arena.done, memory_order_acquire) - token) >= 0;
 }
 
-int arena_grow(uint32_t nr_words)
+/* The driver clears with a kernel, which may find no room for long. */
+int arena_renumber(void)
 {
-	uint32_t nr = ARENA_MIN_WORDS;
-	CUdeviceptr words = 0;
+	const struct driver_ops *ops = &tenant.ops;
 
-	while (nr / 2 < nr_words && nr < ARENA_MAX_WORDS)
-		nr *= 2;
-	if (nr / 2 < nr_words)
-		return -E2BIG;
-	if (tenant.ops.mem_alloc(&words, (size_t)nr * sizeof(uint32_t)))
-		return -ENOMEM;
-	if (arena.words)
-		(void)tenant.ops.mem_free(arena.words);
-	arena.words = words;
-	arena.nr_words = nr;
-	arena.next_word = 0;
-	return arena_renumber();
+	if (!arena.is_clearing) {
+		if (ops->memset_d32_async(arena.words, 0, ARENA_WORDS, arena.stream) ||
+		    ops->stream_write32(arena.stream, arena.done_at, ++arena.token, 0))
+			return -EIO;
+		arena.is_clearing = 1;
+	}
+	if (!has_come_to(arena.token))
+		return -EAGAIN;
+	arena.is_clearing = 0;
+	arena.number = FIRST_NUMBER;
+	return 0;
 }
 
 int arena_write(CUdeviceptr at, uint32_t value)
@@ -279,7 +285,7 @@ int arena_write(CUdeviceptr at, uint32_t value)
 	    tenant.ops.stream_write32(arena.stream, arena.done_at, token, 0))
 		return -EIO;
 	/* An earlier write that was given up may still come in between. */
-	while ((int32_t)(atomic_load_explicit(arena.done, memory_order_acquire) - token) < 0) {
+	while (!has_come_to(token)) {
 		if (!time_before(clock_now_ns(), end))
 			return -ETIMEDOUT;
 		(void)sched_yield();

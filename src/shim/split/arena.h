@@ -8,10 +8,12 @@
  *   extent  the words of one work
  *
  * One arena a process, for the first context on a shared GPU; launches of other contexts are whole.
- * Opened while that context is current, with what an owner needs; the rest is made by the
- * dispatcher when the first launch is to be split. Dropped before the context is destroyed. The
- * dispatcher takes and gives back runs and extents; the tracker says when a run has ended. Nothing
- * here is called on the launch path of a program that launches whole.
+ * Opened when that context is made, with all that is ever needed: what the driver may make wait for
+ * the whole context (memory, modules, registering, freeing) can wait for ever once the program is
+ * at work, as one of its streams may wait for the host, and the program for the dispatcher. Dropped
+ * before the context is destroyed. The dispatcher takes and gives back runs and extents; the tracker
+ * says when a run has ended. Nothing here is called on the launch path of a program that launches
+ * whole.
  */
 #ifndef LITHOS_SHIM_SPLIT_ARENA_H
 #define LITHOS_SHIM_SPLIT_ARENA_H
@@ -23,8 +25,7 @@
 #include "shim/cuda_api.h"
 
 #define ARENA_RUNS       240u /* of which a launch note names one in a byte */
-#define ARENA_MIN_WORDS  (128u << 10)
-#define ARENA_MAX_WORDS  (2u << 20)
+#define ARENA_WORDS      (2u << 20)
 #define ARENA_CODE_BYTES ((size_t)64 << 10)
 
 struct context;
@@ -38,7 +39,7 @@ enum run_state {
 
 struct arena {
 	_Atomic uint32_t is_on; /* release, after context, stream and epoch */
-	int state;              /* of the rest: 0 not made, 1 made, or -errno. Dispatcher. */
+	int is_ready;           /* the rest is there: launches may be split. Constant then. */
 	struct context *context;
 	struct prelude prelude;
 	int cc_major, cc_minor;
@@ -53,15 +54,15 @@ struct arena {
 	uint64_t *code;
 	uint64_t code_at;
 	/* Device memory. */
-	CUdeviceptr epoch; /* the process' own epoch word; exported */
-	CUdeviceptr words; /* [nr_words] */
-	uint32_t nr_words;
+	CUdeviceptr epoch;                      /* the process' own epoch word; exported */
+	CUdeviceptr words;                      /* [ARENA_WORDS] */
 	_Atomic uint32_t run_state[ARENA_RUNS]; /* enum run_state */
 	_Atomic uint8_t is_joined[ARENA_RUNS];  /* a helper took blocks of it */
 	uint32_t next_run;
 	uint32_t next_word;
-	uint32_t number; /* of the latest claimed launch */
-	uint32_t token;  /* of the latest arena_write() */
+	uint32_t number;      /* of the latest claimed launch */
+	uint32_t token;       /* of the latest arena_write() */
+	uint32_t is_clearing; /* its words; until `token` */
 };
 
 extern struct arena arena;
@@ -84,9 +85,11 @@ static inline int arena_serves(const struct context *context)
  */
 void arena_open(struct context *context, int cc_major, int cc_minor);
 
-/* Makes what splitting needs, at the first call; a few milliseconds. 1 when it is there.
- * Dispatcher. */
-int arena_is_ready(void);
+/* 1 when what splitting needs is there. Dispatcher. */
+static inline int arena_is_ready(void)
+{
+	return arena_is_on() && arena.is_ready;
+}
 
 /* The context is about to go: no launch is split any more. Under the contexts' lock. */
 void arena_close(const struct context *context);
@@ -115,14 +118,18 @@ int arena_run_was_joined(uint32_t run);
 uint64_t arena_fill_slot(uint32_t run, const struct prelude_slot *slot);
 uint64_t arena_empty_slot(void);
 
-/* Numbers of claimed launches; 0 when they have run out until arena_renumber(). Dispatcher. */
+/*
+ * Numbers of claimed launches; 0 when they have run out. The first launch of a work leaves some to
+ * those that go on with works: 2^26, of at most 32 works. Dispatcher.
+ */
+uint32_t arena_first_number(void);
 uint32_t arena_next_number(void);
 
-/* Clears all words and starts the numbers again. No claimed launch may be under way. -EIO. */
+/*
+ * Clears all words and starts the numbers again. No claimed launch may be under way, nor begin
+ * until this has said 0. -EAGAIN not yet: again later; -EIO.
+ */
 int arena_renumber(void);
-
-/* Room for so many words and as many again; likewise. -E2BIG more than ARENA_MAX_WORDS; -ENOMEM. */
-int arena_grow(uint32_t nr_words);
 
 /* The arena's stream writes a word of device memory; then `done` says so. -EIO; waits up to 5 ms,
  * on a GPU some microseconds. */

@@ -111,11 +111,10 @@ struct work {
 	uint8_t nr_cuts;
 };
 
-/* For the works of one place, one after the other; made when first needed, in the arena's
- * context. */
+/* For the works of one place, one after the other; in the arena's context. */
 struct place {
-	CUevent front; /* in the program's stream, in front of the first launch */
-	CUstream stream[NR_HELPS];
+	CUevent front;             /* in the program's stream, in front of the first launch */
+	CUstream stream[NR_HELPS]; /* made when first needed */
 };
 
 static struct {
@@ -135,6 +134,15 @@ uint32_t claim_nr_works(void)
 int claim_any(void)
 {
 	return claim_nr_works() != 0;
+}
+
+void claim_open(void)
+{
+	for (uint32_t i = 0; i < CLAIM_MAX_WORKS; i++) {
+		CUevent *front = &claims.place[i].front;
+		if (tenant.ops.event_create(front, CU_EVENT_DISABLE_TIMING))
+			*front = NULL;
+	}
 }
 
 void claim_force_cut(uint64_t every_ns)
@@ -166,7 +174,7 @@ static int extent_take(uint32_t nr, uint32_t *ret_at)
 
 	for (uint32_t i = 0; i < 2 * CLAIM_MAX_WORKS; i++) {
 		const struct work *blocker;
-		if (at + nr > arena.nr_words)
+		if (at + nr > ARENA_WORDS)
 			at = 0;
 		blocker = extent_blocker(at, nr);
 		if (!blocker) {
@@ -232,11 +240,11 @@ static struct work *work_place(void)
 /* The next number; the words are cleared first when numbers have run out and nobody uses them. */
 static uint32_t number_take(void)
 {
-	uint32_t number = arena_next_number();
+	uint32_t number = arena_first_number();
 
 	if (number || claim_any() || arena_renumber())
 		return number;
-	return arena_next_number();
+	return arena_first_number();
 }
 
 struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, uint64_t nr_blocks,
@@ -245,11 +253,9 @@ struct work *claim_begin(struct op *op, const struct epoch_coverage *coverage, u
 	struct work *work = work_place();
 	uint32_t run, number, at, nr;
 
-	if (nr_blocks > ARENA_MAX_WORDS / 2 - EXTENT_ALIGN)
+	if (nr_blocks > ARENA_WORDS / 2 - EXTENT_ALIGN)
 		return NULL;
 	nr = ((uint32_t)nr_blocks + HEADER_WORDS + EXTENT_ALIGN - 1) & ~(EXTENT_ALIGN - 1);
-	if (nr > arena.nr_words / 2 && (claim_any() || arena_grow(nr)))
-		return NULL;
 	if (!work || extent_take(nr, &at))
 		return NULL;
 	number = number_take();
@@ -369,11 +375,9 @@ static struct place *place_of(const struct work *work)
 
 void claim_mark(struct work *work, CUstream stream)
 {
-	CUevent *front = &place_of(work)->front;
+	CUevent front = place_of(work)->front;
 
-	if (!*front && tenant.ops.event_create(front, CU_EVENT_DISABLE_TIMING))
-		*front = NULL;
-	work->is_marked = *front && !tenant.ops.event_record(*front, stream);
+	work->is_marked = front && !tenant.ops.event_record(front, stream);
 }
 
 /* Owners before borrowers, as for the program's own streams; but a rescue goes where it is waited

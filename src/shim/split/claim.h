@@ -39,6 +39,11 @@ enum claim_help {
 	NR_HELPS
 };
 
+#define CLAIM_MAX_WORKS 32u
+
+/* What works need of the arena's context, which is current and being made. */
+void claim_open(void);
+
 /* Works that launches on the GPU belong to. Any thread. */
 uint32_t claim_nr_works(void);
 
@@ -97,7 +102,6 @@ struct work_look {
  * lowered to when to look again. Calls the driver to commit: queue.lock must not be held, the
  * arena's context current.
  */
-#define CLAIM_MAX_WORKS 32u
 enum work_event claim_look(uint32_t place, const struct work_look *look, struct op **ret_op,
 			   uint64_t *ret_next_ns);
 

@@ -122,8 +122,7 @@ static enum arrival batch_wait(uint64_t end_ns)
  * again. */
 static int batch_close(CUstream stream)
 {
-	if ((!job.event && tenant.ops.event_create(&job.event, CU_EVENT_DISABLE_TIMING)) ||
-	    tenant.ops.event_record(job.event, stream)) {
+	if (!job.event || tenant.ops.event_record(job.event, stream)) {
 		job.trust = BROKEN;
 		return 0;
 	}
@@ -431,6 +430,12 @@ static enum code_state read_on(const struct code_reader *reader, struct reading 
 					   : batch_begin(r, reader, stream)))
 			return CODE_STATE_UNSURE;
 	}
+}
+
+void code_read_open(void)
+{
+	if (tenant.ops.event_create(&job.event, CU_EVENT_DISABLE_TIMING))
+		job.event = NULL;
 }
 
 enum code_state code_read(const struct code_reader *reader, CUfunction func, CUstream stream)

@@ -23,6 +23,9 @@ struct code_reader {
 	int cc_major, cc_minor;
 };
 
+/* What reading needs of the context, which is current and being made. */
+void code_read_open(void);
+
 /*
  * Reads and judges a function that is SEEN, by copies in `stream`, in which the caller is about to
  * launch it: so its module cannot be unloaded before they have ended. Waits for them for wait_ns in

@@ -16,8 +16,7 @@
  * The word is written when the driver's launch call has returned: some 15 us that the owner's own
  * launch need not wait for, and in the descriptor hook the driver must not be called.
  *
- * The borrower opens the memory of each process of an owner once and keeps it open: what it maps
- * lives on when the owner's process has died.
+ * The borrower's side of the words: split/mapped.h.
  *
  * Tested by tests/integration/split.bats.
  */
@@ -33,10 +32,8 @@
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/split/arena.h"
-#include "shim/split/claim.h"
+#include "shim/split/mapped.h"
 #include "shim/tenant.h"
-
-#define MAX_OPENED 32u
 
 /* The process' own. */
 static struct {
@@ -45,15 +42,6 @@ static struct {
 	CUipcMemHandle handle;
 	CUstream stream;
 } own;
-
-/* Words of other processes, mapped into the arena's context. Dispatcher only. */
-static struct opened {
-	CUipcMemHandle handle;
-	CUdeviceptr word; /* 0: it cannot be opened */
-	uint64_t used;    /* when last, in looks; 0 = the place is free */
-} opened[MAX_OPENED];
-
-static uint64_t nr_looks;
 
 _Static_assert(sizeof(CUipcMemHandle) == sizeof(((struct shm_proc *)0)->epoch_handle), "64 bytes");
 
@@ -134,65 +122,11 @@ void epoch_write_slow(struct thread_state *t)
 
 /* --- borrower --- */
 
-static struct opened *opened_find(const uint8_t handle[64])
-{
-	for (uint32_t i = 0; i < MAX_OPENED; i++) {
-		if (opened[i].used && memcmp(&opened[i].handle, handle, 64) == 0)
-			return &opened[i];
-	}
-	return NULL;
-}
-
-static struct opened *opened_oldest(void)
-{
-	struct opened *oldest = &opened[0];
-
-	for (uint32_t i = 1; i < MAX_OPENED; i++) {
-		if (opened[i].used < oldest->used)
-			oldest = &opened[i];
-	}
-	return oldest;
-}
-
-/* A place for one more: that of the process asked for longest ago, unless launches may read its
- * word. */
-static struct opened *opened_place(void)
-{
-	struct opened *place = opened_oldest();
-
-	if (!place->used)
-		return place;
-	if (claim_nr_works())
-		return NULL;
-	if (place->word)
-		(void)tenant.ops.ipc_close(place->word);
-	place->used = 0;
-	return place;
-}
-
-/* The word behind a handle, as mapped here; 0 when it cannot be had. */
-static CUdeviceptr word_of(const uint8_t handle[64])
-{
-	struct opened *place = opened_find(handle);
-	CUdeviceptr at = 0;
-
-	if (!place) {
-		place = opened_place();
-		if (!place)
-			return 0;
-		memcpy(&place->handle, handle, sizeof(place->handle));
-		if (tenant.ops.ipc_open(&at, place->handle, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS))
-			at = 0;
-		place->word = at;
-	}
-	place->used = ++nr_looks;
-	return place->word;
-}
-
 static int cover_make(const struct lend_owner *owner, uint32_t line, struct epoch_cover *ret_cover)
 {
 	const struct shm_proc *proc = &link_state.peer[owner->place].activity->proc[line];
 	uint8_t handle[64];
+	int err;
 
 	if (__atomic_load_n(&proc->epoch_state, __ATOMIC_ACQUIRE) != SHM_EPOCH_READY)
 		return -E2BIG;
@@ -202,9 +136,9 @@ static int cover_make(const struct lend_owner *owner, uint32_t line, struct epoc
 		.generation = owner->generation,
 		.line = line,
 		.calm = __atomic_load_n(&proc->epoch, __ATOMIC_SEQ_CST),
-		.word = word_of(handle),
 	};
-	return ret_cover->word ? 0 : -E2BIG;
+	err = mapped_word(handle, &ret_cover->word);
+	return err == -ENOENT ? -E2BIG : err;
 }
 
 static int peer_is_current(const struct lend_owner *owner)
@@ -221,9 +155,11 @@ static int cover_owner(const struct lend_owner *owner, struct epoch_coverage *co
 		/* A line without a process raises nothing. */
 		if (!__atomic_load_n(&peer->activity->proc[i].pid, __ATOMIC_RELAXED))
 			continue;
-		if (coverage->nr == EPOCH_COVERS ||
-		    cover_make(owner, i, &coverage->cover[coverage->nr]))
+		if (coverage->nr == EPOCH_COVERS)
 			return -E2BIG;
+		int err = cover_make(owner, i, &coverage->cover[coverage->nr]);
+		if (err)
+			return err;
 		coverage->nr++;
 	}
 	return peer_is_current(owner) ? 0 : -E2BIG;
@@ -243,10 +179,12 @@ int epoch_cover_lendable(struct thread_state *t, const struct tpcset *within,
 	for (uint32_t i = 0; i < view->lend.nr_owners; i++) {
 		const struct lend_owner *owner = &view->lend.owner[i];
 		struct tpcset lent = tpcset_and(owner->tpcs, lendable);
+		int err;
 		if (tpcset_is_empty(&lent))
 			continue;
-		if (!peer_is_current(owner) || cover_owner(owner, ret_coverage))
-			return -E2BIG;
+		err = peer_is_current(owner) ? cover_owner(owner, ret_coverage) : -E2BIG;
+		if (err)
+			return err;
 		ret_coverage->tpcs = tpcset_or(ret_coverage->tpcs, owner->tpcs);
 	}
 	lendable = tpcset_or(lendable, view->lend.own);

@@ -62,8 +62,8 @@ struct epoch_coverage {
 
 /*
  * Covers for all TPCs that may be lent now, and lie in `within` if that is not NULL. 0; -EAGAIN
- * there is no TPC to run on now; -E2BIG more processes than a slot has words, or one without a
- * word. Opens owners' memory in the current context at first sight (milliseconds, once).
+ * there is no TPC to run on now, or an owner's word is being opened (milliseconds, at first sight);
+ * -E2BIG more processes than a slot has words, or one without a word.
  */
 int epoch_cover_lendable(struct thread_state *t, const struct tpcset *within,
 			 struct epoch_coverage *ret_coverage);

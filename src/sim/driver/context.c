@@ -226,6 +226,11 @@ CUresult ctx_wait_locked(struct CUctx_st *ctx)
 	return r ? r : ctx->fault;
 }
 
+CUresult ctx_may_wait_locked(struct CUctx_st *ctx)
+{
+	return sim.faults.calls_wait ? ctx_wait_locked(ctx) : CUDA_SUCCESS;
+}
+
 CUresult cuCtxSynchronize(void)
 {
 	struct CUctx_st *ctx;

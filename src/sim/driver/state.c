@@ -97,6 +97,7 @@ static void faults_read(const char *list, struct faults *faults)
 	faults->subscribe_busy = fault_value(list, "subscribe-busy") != NULL;
 	faults->mask_ignored = fault_value(list, "mask-ignored") != NULL;
 	faults->record_ignored = fault_value(list, "record-ignored") != NULL;
+	faults->calls_wait = fault_value(list, "calls-wait") != NULL;
 	if (!symbol)
 		return;
 	for (size_t i = 0; symbol[i] && symbol[i] != ',' && i + 1 < sizeof(faults->no_symbol); i++)

@@ -103,6 +103,7 @@ struct faults {
 	int subscribe_busy;
 	int mask_ignored;
 	int record_ignored;
+	int calls_wait; /* what may wait for the context does */
 	char no_symbol[64];
 };
 

@@ -186,6 +186,9 @@ CUresult cuModuleLoadData(CUmodule *module, const void *image)
 
 	if (r)
 		return r;
+	r = ctx_may_wait_locked(ctx);
+	if (r)
+		return leave(r);
 	if (module && image && code_is_prelude_image(image))
 		return leave(code_prelude_module_locked(ctx, module));
 	r = module ? image_check(image) : CUDA_ERROR_INVALID_VALUE;
@@ -239,9 +242,14 @@ CUresult cuModuleUnload(CUmodule hmod)
 		return r;
 	if (hmod->library)
 		return leave(CUDA_ERROR_NOT_PERMITTED);
+	r = ctx_may_wait_locked(hmod->ctx);
+	/* Another thread may have been faster while the lock was away. */
+	if (!r && !object_is_locked(hmod, OBJECT_MODULE))
+		r = CUDA_ERROR_INVALID_HANDLE;
 	/* Queued launches have copied what they need of the module. */
-	module_free_locked(hmod);
-	return leave(CUDA_SUCCESS);
+	if (!r)
+		module_free_locked(hmod);
+	return leave(r);
 }
 
 CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)

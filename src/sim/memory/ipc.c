@@ -166,6 +166,9 @@ CUresult cuIpcOpenMemHandle_v2(CUdeviceptr *pdptr, CUipcMemHandle Handle, unsign
 		return leave(CUDA_ERROR_INVALID_CONTEXT);
 	if (handle.gpu != ctx->gpu)
 		return leave(CUDA_ERROR_INVALID_DEVICE);
+	r = ctx_may_wait_locked(ctx);
+	if (r)
+		return leave(r);
 	row = find_open_locked(ctx, &handle);
 	if (row)
 		row->nr_opens++;

@@ -183,7 +183,9 @@ static CUresult alloc_device(CUdeviceptr *dptr, size_t bytes, enum memory_kind k
 
 	if (r)
 		return r;
-	r = dptr ? memory_new_locked(ctx, bytes, kind, &allocation) : CUDA_ERROR_INVALID_VALUE;
+	r = dptr ? ctx_may_wait_locked(ctx) : CUDA_ERROR_INVALID_VALUE;
+	if (!r)
+		r = memory_new_locked(ctx, bytes, kind, &allocation);
 	if (!r && allocation)
 		*dptr = allocation->base;
 	return leave(r);
@@ -296,6 +298,9 @@ CUresult cuMemHostRegister_v2(void *p, size_t bytesize, unsigned int Flags)
 	if (!p || !bytesize || Flags > 0xf || bytesize > UINTPTR_MAX - (uintptr_t)p)
 		return leave(CUDA_ERROR_INVALID_VALUE);
 	row.kind = MEMORY_REGISTERED;
+	r = ctx_may_wait_locked(row.ctx);
+	if (r)
+		return leave(r);
 	if (overlaps_locked(row.base, bytesize))
 		return leave(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
 	return leave(insert(&row) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY);

@@ -46,5 +46,7 @@ void memory_free_locked(struct allocation *allocation);
 
 /* context.c: waits for everything in the context. */
 CUresult ctx_wait_locked(struct CUctx_st *ctx);
+/* For calls of which nobody promises that they do not: waits with the fault `calls-wait`. */
+CUresult ctx_may_wait_locked(struct CUctx_st *ctx);
 
 #endif

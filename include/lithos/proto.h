@@ -11,6 +11,7 @@
  *                follow
  *   shim         ATTACH -> ATTACHED (grant, activity, board), then PEER and PEER_GONE at any time
  *   status       STATUS -> REPORT (a memfd with JSON)
+ *   shim         UNATTACHED on a connection of its own, or the attached one; no answer
  *
  * A tenant lives as long as its reservation or any attached process. After the daemon died, shims
  * and `lithos run` come back with RETURN: the token, their line, and the activity they have.
@@ -27,6 +28,7 @@
 #define PROTO_NAME_BYTES    64u
 #define PROTO_TEXT_BYTES    1024u
 #define PROTO_PATH_BYTES    256u
+#define PROTO_REASON_BYTES  192u
 #define PROTO_TOPOLOGY_MAX  2048u
 #define PROTO_NR_ATTACH_FDS 3u /* grant, activity, board, in this order */
 
@@ -42,6 +44,8 @@ enum proto_type {
 	PROTO_REPORT = 9,      /* struct proto_report; fd of the JSON text */
 	PROTO_NOTICE = 10,     /* struct proto_text: something the tenant's owner should read */
 	PROTO_RETURN_RUN = 11, /* struct proto_attach from `lithos run`: the reservation is back */
+	PROTO_UNATTACHED =
+		12, /* struct proto_unattached: how a process runs that is not attached */
 };
 
 struct proto_header {
@@ -95,6 +99,24 @@ struct proto_attached {
 	uint32_t tenant_id;
 	uint32_t topology_bytes;
 	uint8_t topology[PROTO_TOPOLOGY_MAX]; /* struct topology of this build (hw/topology.h) */
+};
+
+enum proto_confinement {
+	PROTO_UNCONFINED = 1, /* on whatever TPCs the driver gives it */
+	PROTO_CONFINED = 2,   /* on TPCs that its environment and the last known sets allow */
+};
+
+/*
+ * A process says how it runs without being attached (or beside it: on another device). The daemon
+ * keeps the last word of each process and shows it in the status, until the process attaches or
+ * ends. The token may be one that the daemon does not know.
+ */
+struct proto_unattached {
+	struct proto_header header;
+	uint8_t token[PROTO_TOKEN_BYTES];
+	uint32_t confinement; /* enum proto_confinement */
+	uint32_t reserved;
+	char reason[PROTO_REASON_BYTES]; /* why, for people; NUL-terminated */
 };
 
 struct proto_peer {

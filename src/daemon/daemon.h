@@ -23,6 +23,7 @@
 #include "sched/share.h"
 
 struct tenant;
+struct unattached;
 
 #define DAEMON_RETURN_NS 5000000000u /* after a restart, for tenants to come back */
 
@@ -48,6 +49,9 @@ struct daemon {
 	uint32_t nr_tenants;
 	uint32_t last_tenant_id;
 	uint64_t nr_reclaims; /* of tenants that have ended */
+	struct unattached *unattached;
+	uint32_t nr_unattached;
+	uint64_t nr_unattached_lost; /* for whom the list had no room */
 
 	struct gpus gpus;
 	struct server server;

@@ -38,6 +38,7 @@
 #include "daemon/notify.h"
 #include "daemon/tenant/returning.h"
 #include "daemon/tenant/tenant.h"
+#include "daemon/tenant/unattached.h"
 
 #define DEFAULT_CONFIG   "/etc/lithos/lithosd.yaml"
 #define PRIVATE_IDLE_S   10
@@ -573,6 +574,7 @@ static void close_everything(struct run *run)
 	mps_fini(&daemon->mps);
 	state_flush(daemon);
 	server_close(daemon);
+	unattached_close(daemon);
 	watch_close(daemon);
 	state_close(daemon);
 	if (daemon->config.is_private && !had_tenants && run->exit_status == 0)

@@ -16,6 +16,7 @@
 
 #include "daemon/server.h"
 #include "daemon/status.h"
+#include "daemon/tenant/unattached.h"
 
 static size_t size_of_type(uint16_t type)
 {
@@ -25,6 +26,8 @@ static size_t size_of_type(uint16_t type)
 	case PROTO_ATTACH:
 	case PROTO_RETURN_RUN:
 		return sizeof(struct proto_attach);
+	case PROTO_UNATTACHED:
+		return sizeof(struct proto_unattached);
 	case PROTO_STATUS:
 		return sizeof(struct proto_header);
 	default:
@@ -48,6 +51,18 @@ static int handle_admit(struct connection *c, const struct proto_header *message
 	return admit_request(c, &admit);
 }
 
+static int handle_unattached(struct connection *c, const struct proto_header *message)
+{
+	struct proto_unattached said;
+
+	memcpy(&said, message, sizeof(said));
+	if (!text_ends(said.reason, sizeof(said.reason)) ||
+	    (said.confinement != PROTO_UNCONFINED && said.confinement != PROTO_CONFINED))
+		return -EPROTO;
+	unattached_said(c, &said);
+	return 0;
+}
+
 int request_handle(struct connection *c, const struct proto_header *message, int fd)
 {
 	struct proto_attach attach;
@@ -67,6 +82,8 @@ int request_handle(struct connection *c, const struct proto_header *message, int
 	case PROTO_RETURN_RUN:
 		memcpy(&attach, message, sizeof(attach));
 		return admit_return(c, &attach);
+	case PROTO_UNATTACHED:
+		return handle_unattached(c, message);
 	default:
 		status_send(c);
 		return 0;

@@ -39,6 +39,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/tenant/tenant.h"
+#include "daemon/tenant/unattached.h"
 
 #define HANDSHAKE_NS     1000000000u
 #define SWEEP_NS         100000000u
@@ -76,7 +77,7 @@ static void give_up_reservation(struct connection *c)
 		return;
 	c->reserves = NULL;
 	t->reservation = NULL;
-	tenant_reap(t);
+	(void)tenant_reap(t);
 }
 
 static void bury(void *cookie)
@@ -332,6 +333,7 @@ static void sweep(void *cookie)
 	if (server->is_paused && server->is_listening &&
 	    loop_add(&daemon->loop, &server->io, EPOLLIN) == 0)
 		server->is_paused = 0;
+	unattached_sweep(daemon);
 	/* Who has waited for long enough. */
 	admit_waiting(daemon);
 }

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "daemon/daemon.h"
 #include "daemon/tenant/tenant.h"
+#include "daemon/tenant/unattached.h"
 
 #define STATUS_VERSION 1
 #define SET_TEXT_BYTES 640
@@ -177,6 +178,15 @@ static json_t *tpcs_json(const struct tenant *t)
 			 set_json(&t->member.borrow));
 }
 
+static uint32_t nr_unconfined(const struct tenant *t)
+{
+	uint32_t nr = 0;
+
+	for (const struct unattached *u = t->daemon->unattached; u; u = u->next)
+		nr += u->tenant == t && u->confinement == PROTO_UNCONFINED;
+	return nr;
+}
+
 static json_t *tenant_json(const struct tenant *t)
 {
 	struct sums sums = sum_up(t);
@@ -190,6 +200,9 @@ static json_t *tenant_json(const struct tenant *t)
 		state_name(t, &sums), "wants", (int)t->member.wants, "reserved",
 		t->reservation != NULL || t->is_awaited);
 
+	(void)json_object_update_new(json, json_pack("{s:I, s:I}", "unattached",
+						     (json_int_t)unattached_count(t->daemon, t),
+						     "unconfined", (json_int_t)nr_unconfined(t)));
 	(void)json_object_update_new(json, tpcs_json(t));
 	(void)json_object_update_new(json, use_json(t, &sums));
 	return json;
@@ -202,6 +215,21 @@ static json_t *tenants_json(const struct daemon *daemon)
 	/* The newest is first in the daemon's list; people expect it last. */
 	for (const struct tenant *t = daemon->tenants; t; t = t->next)
 		(void)json_array_insert_new(list, 0, tenant_json(t));
+	return list;
+}
+
+/* Who runs without being attached: of which tenant (0 and "": of none), how, why. */
+static json_t *unattached_json(const struct daemon *daemon)
+{
+	json_t *list = json_array();
+
+	for (const struct unattached *u = daemon->unattached; u; u = u->next)
+		(void)json_array_append_new(
+			list, json_pack("{s:I, s:I, s:I, s:s, s:b, s:s}", "pid", (json_int_t)u->pid,
+					"uid", (json_int_t)u->uid, "tenant",
+					u->tenant ? (json_int_t)u->tenant->id : 0, "name",
+					u->tenant ? u->tenant->name : "", "confined",
+					u->confinement == PROTO_CONFINED, "reason", u->reason));
 	return list;
 }
 
@@ -280,14 +308,15 @@ static json_t *mps_json(const struct daemon *daemon)
 
 static json_t *daemon_json(const struct daemon *daemon)
 {
-	return json_pack("{s:I, s:f, s:b, s:I, s:o, s:o, s:o, s:o}", "pid", (json_int_t)getpid(),
-			 "uptime_s", (double)(clock_now_ns() - daemon->start_ns) / 1e9, "private",
-			 daemon->config.is_private, "nr_connections",
-			 (json_int_t)daemon->server.nr_connections, "nr_malformed",
-			 number(daemon->server.nr_malformed), "nr_divisions",
-			 number(daemon->watch.nr_divisions), "nr_state_writes",
-			 number(daemon->state.nr_writes), "nr_state_failed",
-			 number(daemon->state.nr_failed));
+	return json_pack(
+		"{s:I, s:f, s:b, s:I, s:o, s:o, s:o, s:o, s:o}", "pid", (json_int_t)getpid(),
+		"uptime_s", (double)(clock_now_ns() - daemon->start_ns) / 1e9, "private",
+		daemon->config.is_private, "nr_connections",
+		(json_int_t)daemon->server.nr_connections, "nr_malformed",
+		number(daemon->server.nr_malformed), "nr_divisions",
+		number(daemon->watch.nr_divisions), "nr_state_writes",
+		number(daemon->state.nr_writes), "nr_state_failed", number(daemon->state.nr_failed),
+		"nr_unattached_lost", number(daemon->nr_unattached_lost));
 }
 
 static json_t *status_json(const struct daemon *daemon)
@@ -302,9 +331,10 @@ static json_t *status_json(const struct daemon *daemon)
 	(void)json_object_set_new(ledger, "nr_reclaims", number(all_reclaims(daemon)));
 	(void)json_object_set_new(ledger, "is_consistent",
 				  json_boolean(ledger_check(&daemon->ledger) == 0));
-	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "version", (json_int_t)STATUS_VERSION,
-			 "daemon", daemon_json(daemon), "ledger", ledger, "gpus", gpus, "tenants",
-			 tenants_json(daemon), "mps", mps_json(daemon));
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+			 (json_int_t)STATUS_VERSION, "daemon", daemon_json(daemon), "ledger",
+			 ledger, "gpus", gpus, "tenants", tenants_json(daemon), "unattached",
+			 unattached_json(daemon), "mps", mps_json(daemon));
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ endfunction()
 
 lithos_daemon_test(daemon_admit)
 lithos_daemon_test(daemon_attach)
+lithos_daemon_test(daemon_unattached)
 lithos_daemon_test(daemon_return)
 lithos_daemon_test(daemon_share)
 lithos_daemon_test(daemon_hostile)

@@ -56,6 +56,7 @@ union any_message {
 	struct proto_peer peer;
 	struct proto_report report;
 	struct proto_text text;
+	struct proto_unattached unattached;
 	uint8_t bytes[PROTO_MAX_BYTES];
 };
 

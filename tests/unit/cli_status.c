@@ -63,6 +63,18 @@ static void test_tenants(void **state)
 	free(out);
 }
 
+static void test_unattached(void **state)
+{
+	(void)state;
+	expect("{\"gpus\": [], \"unattached\": [{\"pid\": 7, \"name\": \"a\", \"confined\": "
+	       "false, \"reason\": \"65\\u001b too many\"}, {\"pid\": 8, \"name\": \"\", "
+	       "\"confined\": true, \"reason\": \"no daemon\"}, 3]}",
+	       "no GPU\n"
+	       "unconfined: pid 7 of a (65? too many)\n"
+	       "confined without lithosd: pid 8 of no tenant (no daemon)\n"
+	       "unconfined: pid - of no tenant (-)\n");
+}
+
 static void test_names_that_hurt(void **state)
 {
 	char text[600];
@@ -89,6 +101,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gpus),
 		cmocka_unit_test(test_tenants),
+		cmocka_unit_test(test_unattached),
 		cmocka_unit_test(test_names_that_hurt),
 	};
 

@@ -2,7 +2,8 @@
 /*
  * A report for people.
  *
- * One block a GPU: a line about the GPU, then a table of the tenants on it. The keys are those of
+ * One block a GPU: a line about the GPU, then a table of the tenants on it. Below, a line for each
+ * process that runs without being attached, because that is what an owner has to know. The keys are those of
  * src/daemon/status.c. A key that is not there is shown as "-" and a value of another kind as it
  * is, so an older command still shows most of what a newer daemon says. Names come from programs:
  * control characters are replaced before they reach the terminal.
@@ -17,6 +18,8 @@
 #include "cli/table.h"
 
 #define CELL_BYTES     72
+#define REASON_BYTES   256
+#define MAX_UNATTACHED 16 /* lines of processes that are not attached */
 #define UUID_SHORT     12 /* GPU-01234567: as much as tells GPUs apart */
 #define BYTES_PER_MIB  (1024.0 * 1024.0)
 #define NR_TENANT_CELL (sizeof(tenant_cells) / sizeof(tenant_cells[0]))
@@ -57,6 +60,17 @@ static void tame(char *text)
 		if ((unsigned char)*text < ' ' || *text == 0x7f)
 			*text = '?';
 	}
+}
+
+/* Longer than a cell. */
+static void print_reason(const json_t *value, FILE *file)
+{
+	char text[REASON_BYTES];
+
+	(void)snprintf(text, sizeof(text), "%s",
+		       json_is_string(value) ? json_string_value(value) : "-");
+	tame(text);
+	(void)fprintf(file, "(%s)\n", text);
 }
 
 /* Any value, as it is. */
@@ -155,6 +169,29 @@ static int print_tenants(const json_t *tenants, const char *uuid, FILE *file)
 	return r;
 }
 
+/* A process that is not attached: "pid 17 of NAME is not confined: REASON". */
+static void print_unattached(const json_t *list, FILE *file)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *u = json_array_get(list, i);
+		const char *name = json_string_value(json_object_get(u, "name"));
+		int is_confined = json_is_true(json_object_get(u, "confined"));
+		char pid[CELL_BYTES];
+		char tenant[CELL_BYTES];
+
+		if (i == MAX_UNATTACHED) {
+			(void)fprintf(file, "and %zu more\n", json_array_size(list) - i);
+			return;
+		}
+		print_plain(json_object_get(u, "pid"), pid);
+		print_plain(json_object_get(u, "name"), tenant);
+		(void)fprintf(file, "%s: pid %s of %s ",
+			      is_confined ? "confined without lithosd" : "unconfined", pid,
+			      name != NULL && name[0] != '\0' ? tenant : "no tenant");
+		print_reason(json_object_get(u, "reason"), file);
+	}
+}
+
 static void print_gpu(const json_t *gpu, FILE *file)
 {
 	static const char *const keys[] = {"name", "nr_tpcs", "own", "lent", "free", "mps"};
@@ -186,5 +223,6 @@ int status_print(const json_t *report, FILE *file)
 		print_gpu(gpu, file);
 		r = print_tenants(tenants, json_string_value(json_object_get(gpu, "uuid")), file);
 	}
+	print_unattached(json_object_get(report, "unattached"), file);
 	return r;
 }

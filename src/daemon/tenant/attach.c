@@ -15,6 +15,8 @@
  * returns may take (attach_waiting). Tested by tests/integration/daemon_attach.c, daemon_return.c.
  */
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +25,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/tenant/tenant.h"
+#include "daemon/tenant/unattached.h"
 
 _Static_assert(sizeof(struct topology) <= PROTO_TOPOLOGY_MAX, "fits the message");
 
@@ -44,6 +47,20 @@ static void send_attached(struct connection *c)
 		peers_tell_all(c);
 }
 
+/* Says why, and shows the process as one that runs without being attached. */
+__attribute__((format(printf, 3, 4))) static void refuse(struct connection *c, struct tenant *t,
+							 const char *format, ...)
+{
+	char text[PROTO_REASON_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	unattached_refused(c, t, text);
+	connection_refuse(c, "%s", text);
+}
+
 /* NULL when the token is nobody's, or not for this user or GPU; it has been refused then. */
 static struct tenant *tenant_for(struct connection *c, const struct proto_attach *message)
 {
@@ -53,14 +70,14 @@ static struct tenant *tenant_for(struct connection *c, const struct proto_attach
 	const uint8_t *uuid;
 
 	if (!t || (c->uid != t->uid && c->uid != 0)) {
-		connection_refuse(c, "no such tenant: it has ended, or belongs to another user");
+		refuse(c, NULL, "no such tenant: it has ended, or belongs to another user");
 		return NULL;
 	}
 	uuid = c->daemon->ledger.gpu[t->grant.gpu].topo.uuid;
 	if (memcmp(uuid, message->gpu_uuid, sizeof(message->gpu_uuid)) == 0)
 		return t;
-	connection_refuse(c, "the tenant is on %s, the context on %s", uuid_text(uuid, has),
-			  uuid_text(message->gpu_uuid, wants));
+	refuse(c, t, "the tenant is on %s, the context on %s", uuid_text(uuid, has),
+	       uuid_text(message->gpu_uuid, wants));
 	return NULL;
 }
 
@@ -96,14 +113,17 @@ static void attach(struct connection *c, struct tenant *t, const struct proto_at
 	int r = enter_process(c, t, message, &p);
 
 	if (r == -ENOSPC) {
-		connection_refuse(c, "the tenant has %u processes attached, which is the limit",
-				  SHM_MAX_PROCS);
+		refuse(c, t, "the tenant has %u processes attached, which is the limit",
+		       SHM_MAX_PROCS);
 		return;
 	}
 	if (r < 0) {
-		connection_refuse(c, "the process cannot be watched: %s", strerror(-r));
+		refuse(c, t, "the process cannot be watched: %s%s", strerror(-r),
+		       r == -EMFILE ? " (lithosd's limit of descriptors, ulimit -n)" : "");
 		return;
 	}
+	if (!(message->flags & PROTO_ATTACH_RETURN))
+		unattached_forget(c->daemon, c->pid);
 	p->is_awaited = 0;
 	p->connection = c;
 	c->process = p;
@@ -124,12 +144,13 @@ static int take_activity(struct tenant *t, int fd)
 	return tenant_adopt_activity(t, fd);
 }
 
-static void refuse_activity(struct connection *c, int r)
+static void refuse_activity(struct connection *c, struct tenant *t, int r)
 {
 	log_line(NULL, LOG_WARN, "msg=\"bad activity refused\" pid=%d uid=%u", (int)c->pid,
 		 (unsigned int)c->uid);
-	connection_refuse(c, r == -EEXIST ? "the activity is not the tenant's"
-					  : "the activity is no sealed memfd of the right size");
+	refuse(c, t, "%s",
+	       r == -EEXIST ? "the activity is not the tenant's"
+			    : "the activity is no sealed memfd of the right size");
 }
 
 static void attach_bringing(struct connection *c, struct tenant *t,
@@ -141,7 +162,7 @@ static void attach_bringing(struct connection *c, struct tenant *t,
 	if (had_one || r < 0)
 		(void)close(fd);
 	if (r < 0) {
-		refuse_activity(c, r);
+		refuse_activity(c, t, r);
 		return;
 	}
 	attach(c, t, message);

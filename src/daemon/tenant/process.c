@@ -120,15 +120,12 @@ static void on_exit_of(void *cookie)
 	struct daemon *daemon = t->daemon;
 	struct connection *c = p->connection;
 	uint32_t gpu = t->grant.gpu;
-	int was_last = t->nr_processes == 1 && !t->reservation && !t->is_awaited;
 
 	process_remove(p);
 	if (c)
 		connection_drop(c);
-	if (was_last) {
-		tenant_reap(t);
+	if (tenant_reap(t))
 		return;
-	}
 	if (t->grant.place != SHM_NO_OWNER)
 		board_write(daemon, gpu);
 	watch_changed(daemon, gpu);

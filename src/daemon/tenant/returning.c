@@ -69,10 +69,8 @@ static void on_time(void *cookie)
 	for (struct tenant *t = daemon->tenants; t; t = next) {
 		next = t->next;
 		drop_missing(t);
-		if (t->reservation || t->nr_processes)
+		if (!tenant_reap(t))
 			go_on(t);
-		else
-			tenant_reap(t);
 	}
 	for (struct connection *c = daemon->server.connections; c; c = c->next) {
 		if (!c->is_waiting)

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "daemon/daemon.h"
+#include "daemon/tenant/unattached.h"
 #include "sched/quota.h"
 
 int gpu_by_uuid(const struct daemon *daemon, const uint8_t uuid[16])
@@ -253,8 +254,10 @@ static void tenant_end(struct tenant *t)
 	free(t);
 }
 
-void tenant_reap(struct tenant *t)
+int tenant_reap(struct tenant *t)
 {
-	if (!t->reservation && !t->is_awaited && !t->nr_processes)
-		tenant_end(t);
+	if (t->reservation || t->is_awaited || t->nr_processes || unattached_count(t->daemon, t))
+		return 0;
+	tenant_end(t);
+	return 1;
 }

@@ -3,8 +3,8 @@
  * Tenants and their processes, as the daemon knows them.
  *
  * A tenant lives as long as one of: its reservation (the connection of `lithos run`), a process
- * that attached, or, after a restart of the daemon, the time in which those may come back. All
- * structs belong to the daemon's one thread.
+ * that attached or said that it cannot, or, after a restart of the daemon, the time in which those
+ * may come back. All structs belong to the daemon's one thread.
  */
 #ifndef LITHOS_DAEMON_TENANT_H
 #define LITHOS_DAEMON_TENANT_H
@@ -83,8 +83,8 @@ struct tenant *tenant_by_token(struct daemon *daemon, const uint8_t token[PROTO_
 /* A tenant of this ledger grant, announced to the others. NULL: no memory or descriptors left. */
 struct tenant *tenant_new(struct daemon *daemon, const struct tenant *like);
 
-/* Ends it when nothing keeps it alive. t may be gone afterwards. */
-void tenant_reap(struct tenant *t);
+/* Ends it when nothing keeps it alive. 1 when it has ended: t is gone then. */
+int tenant_reap(struct tenant *t);
 
 /* Its activity: a new one, or one that a process has brought. 0 or -errno. */
 int tenant_make_activity(struct tenant *t);

@@ -27,6 +27,7 @@
 #include "hw/selftest.h"
 #include "hw/topo_cache.h"
 #include "hw/topo_probe.h"
+#include "sched/known.h"
 #include "sched/quota.h"
 #include "shim/link/connect.h"
 #include "shim/link/link.h"
@@ -232,22 +233,32 @@ static void device_tell(struct device *device)
 	device->is_masked = 1;
 }
 
+/* What a launch may use is decided at the launch, by the daemon's grant or by one in its place. */
+static int device_share(struct device *device, uint32_t tpcs)
+{
+	int err = link_confine(&device->topo, tpcs);
+
+	if (!err)
+		device_tell(device);
+	return err;
+}
+
 static int device_restrict(struct device *device)
 {
-	uint32_t tpcs = quota_tpcs(&devices.quota, device->topo.nr_tpcs);
+	uint32_t tpcs = devices.has_quota ? quota_tpcs(&devices.quota, device->topo.nr_tpcs) : 0;
+	struct known known;
 	int err;
 
 	device->allowed = device->topo.present;
 	device->nr_allowed = device->topo.nr_tpcs;
 	if (device->is_shared)
-		device_tell(device);
-	/* Without the daemon nobody knows which TPCs are the tenant's: all, as plain forwarding
-	 * has. */
-	if (!devices.has_quota || tenant.wants_share)
+		return device_share(device, tpcs);
+	if (!devices.has_quota)
 		return 0;
-	err = quota_pick(&device->topo, &device->topo.present, tpcs, &device->allowed);
+	err = known_choose(&device->topo, link_told(), tpcs, &known);
 	if (err)
 		return err;
+	device->allowed = known.own;
 	device->nr_allowed = tpcs;
 	device->disable = tpcset_not(device->allowed);
 	device->is_masked = 1;

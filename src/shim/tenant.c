@@ -75,6 +75,7 @@ int tenant_init(void)
 	if (plan_read_option(tenant.options.split))
 		log_line(NULL, LOG_ERROR, "msg=\"bad value, taken as whole\" LITHOS_SPLIT=\"%s\"",
 			 tenant.options.split);
+	link_read_told(tenant.options.tpcs);
 	tenant.wants_records = tenant.options.stats != 0 || plan_is_forced();
 	tenant.wants_masks = device_read_quota(tenant.options.tpc_quota) > 0;
 	tenant.wants_masks |= device_read_told(tenant.options.told_sms) > 0;

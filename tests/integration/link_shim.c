@@ -14,172 +14,7 @@
 #include <unistd.h>
 
 #include "hw/topo_cache.h"
-#include "link_daemon.h"
-#include "prog.h"
-
-#define PATIENCE_S 60.0
-#define MS         1000000ull
-
-static struct {
-	char folder[64], socket[100], trace[100];
-	struct link_daemon daemon;
-	struct prog prog;
-	CUfunction spin;
-	CUdeviceptr word;
-} test;
-
-/* --- the chip ------------------------------------------------------------------------------- */
-
-/* TPCs of the simulated H100. */
-static struct tpcset chip(void)
-{
-	static const uint8_t range[][2] = {{0, 3},   {9, 16},  {18, 25}, {27, 34},
-					   {36, 43}, {45, 52}, {54, 71}, {75, 75},
-					   {78, 78}, {81, 81}, {83, 83}};
-	struct tpcset set = {{0}};
-
-	for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++)
-		set = tpcset_or(set, link_bits(range[i][0], range[i][1]));
-	return set;
-}
-
-static const struct tpcset none;
-
-/* --- the trace ------------------------------------------------------------------------------ */
-
-static struct tpcset hex_set(const char *text)
-{
-	struct tpcset set;
-
-	for (int w = 0; w < TPCSET_WORDS; w++) {
-		char digits[9] = {0};
-		memcpy(digits, text + (size_t)8 * (size_t)(TPCSET_WORDS - 1 - w), 8);
-		set.w[w] = (uint32_t)strtoul(digits, NULL, 16);
-	}
-	return set;
-}
-
-struct grids {
-	uint32_t nr, nr_probes, nr_hung;
-	struct tpcset last;    /* TPCs that the last one was allowed */
-	struct tpcset allowed; /* by any */
-	uint32_t nr_bad;       /* allowed nothing of the chip */
-};
-
-static int is_of_splitting(const char *line)
-{
-	return !strncmp(line, "kernel=lithos_gate", 18) ||
-	       !strncmp(line, "kernel=lithos_claim", 19) ||
-	       !strncmp(line, "kernel=lithos_reader", 20);
-}
-
-static void grid_add(struct grids *grids, const char *line)
-{
-	const char *disabled = strstr(line, "disabled=");
-	struct tpcset allowed = tpcset_and(tpcset_not(hex_set(disabled + 9)), chip());
-
-	if (!strncmp(line, "kernel=lithos_probe", 19)) {
-		grids->nr_probes++;
-		return;
-	}
-	/* On a slow machine kernels look long, and splitting them is prepared. */
-	if (is_of_splitting(line)) {
-		grids->allowed = tpcset_or(grids->allowed, allowed);
-		return;
-	}
-	grids->nr++;
-	grids->nr_hung += strstr(line, "hang=1") != NULL;
-	grids->nr_bad += (uint32_t)tpcset_is_empty(&allowed);
-	grids->last = allowed;
-	grids->allowed = tpcset_or(grids->allowed, allowed);
-}
-
-/* What ran since `from`, a place in the trace that is moved on. */
-static struct grids grids_since(long *from)
-{
-	FILE *file = fopen(test.trace, "r");
-	struct grids grids = {0};
-	char line[512];
-
-	if (!file)
-		return grids;
-	(void)fseek(file, *from, SEEK_SET);
-	while (fgets(line, sizeof(line), file))
-		grid_add(&grids, line);
-	*from = ftell(file);
-	(void)fclose(file);
-	return grids;
-}
-
-static long trace_end;
-
-/* --- launching ------------------------------------------------------------------------------ */
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
-static void nap(void)
-{
-	(void)nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
-}
-
-/* Waits for a condition; every use is a check. */
-#define EVENTUALLY(condition)                                                                      \
-	do {                                                                                       \
-		double until_s = now_s() + PATIENCE_S;                                             \
-		while (!(condition) && now_s() < until_s)                                          \
-			nap();                                                                     \
-		CHECK(condition);                                                                  \
-	} while (0)
-
-static void launch(CUfunction function, uint64_t ns, unsigned int blocks)
-{
-	void *spin[] = {&ns}, *count[] = {&test.word, &ns};
-	struct prog_launch grid = {.function = function,
-				   .grid = {blocks, 1, 1},
-				   .block = {32, 1, 1},
-				   .params = function == test.spin ? spin : count};
-
-	MUST(prog_run(&grid));
-}
-
-/* One ordinary grid, to its end: the TPCs it was allowed. */
-static struct tpcset where(void)
-{
-	launch(test.prog.count, 1000, 16);
-	MUST(cu.CtxSynchronize());
-	return grids_since(&trace_end).last;
-}
-
-/* After the first context: before it, a quota in the environment says. */
-static int told_sms(void)
-{
-	int nr_sms = 0;
-
-	MUST(cu.DeviceGetAttribute(&nr_sms, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-				   test.prog.device));
-	return nr_sms;
-}
-
-static int is_there(struct tpcset expected)
-{
-	struct tpcset found = where();
-
-	return tpcset_equal(&found, &expected);
-}
-
-static void open_program(void)
-{
-	prog_open(&test.prog);
-	MUST(cu.ModuleGetFunction(&test.spin, test.prog.module, "lk_spin"));
-	test.word = prog_words(1, 0);
-	(void)grids_since(&trace_end);
-}
+#include "link_rig.h"
 
 /* A tenant of `own`, on a GPU where place 0 has TPCs 0-3 and place 1 has 9-16. */
 static void attach(struct tpcset own, struct tpcset borrow)
@@ -196,11 +31,6 @@ static void attach(struct tpcset own, struct tpcset borrow)
 static void peer_active(uint32_t place, uint32_t active)
 {
 	__atomic_store_n(&test.daemon.peer[place]->proc[1].active, active, __ATOMIC_SEQ_CST);
-}
-
-static uint32_t is_active(void)
-{
-	return __atomic_load_n(&test.daemon.line->active, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -387,63 +217,6 @@ static void case_returns(void)
 	EVENTUALLY(!is_active());
 }
 
-/* No daemon that is one: the whole GPU, soon, and one line of log. */
-static void forwarded(enum link_answer answer)
-{
-	double start = now_s();
-
-	test.daemon.answer = answer;
-	link_daemon_start(&test.daemon, test.socket);
-	link_daemon_grant(&test.daemon, link_bits(0, 3), none);
-	open_program();
-	CHECK(now_s() - start < 30);
-	CHECK(told_sms() == 132);
-	CHECK(is_there(chip()));
-	CHECK(test.daemon.line->pid == 0);
-}
-
-static void case_refused(void)
-{
-	forwarded(LINK_REFUSES);
-}
-
-static void case_silent(void)
-{
-	forwarded(LINK_IS_SILENT);
-}
-
-static void case_hangs_up(void)
-{
-	forwarded(LINK_HANGS_UP);
-}
-
-static void case_version(void)
-{
-	forwarded(LINK_WRONG_VERSION);
-}
-
-static void case_unsealed(void)
-{
-	forwarded(LINK_NO_SEALS);
-}
-
-static void case_magic(void)
-{
-	forwarded(LINK_WRONG_MAGIC);
-}
-
-static void case_line(void)
-{
-	forwarded(LINK_WRONG_LINE);
-}
-
-static void case_nobody(void)
-{
-	open_program();
-	CHECK(told_sms() == 132);
-	CHECK(is_there(chip()));
-}
-
 static atomic_int is_over;
 
 static void *launcher(void *arg)
@@ -561,10 +334,10 @@ static void case_fork(void)
 	int nr_before = nr_descriptors();
 	pid_t child = fork();
 	if (child == 0) {
-		/* The socket, the activity and the eventfd of the shim are closed here; the
-		 * daemon's are the test's own. */
+		/* The socket and the activity of the shim are closed here; the daemon's
+		 * are the test's own. */
 		int nr = nr_descriptors();
-		_Exit(nr == nr_before - 3 ? 0 : 1);
+		_Exit(nr == nr_before - 2 ? 0 : 1);
 	}
 	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
 	CHECK(WEXITSTATUS(status) == 0);
@@ -658,23 +431,12 @@ static void case_unverified(void)
 	verified(0);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
+static const struct link_case cases[] = {
 	{"masks", case_masks},
 	{"activity", case_activity},
 	{"best_effort", case_best_effort},
 	{"kept", case_kept},
 	{"returns", case_returns},
-	{"refused", case_refused},
-	{"silent", case_silent},
-	{"hangs_up", case_hangs_up},
-	{"version", case_version},
-	{"unsealed", case_unsealed},
-	{"magic", case_magic},
-	{"line", case_line},
-	{"nobody", case_nobody},
 	{"garbage", case_garbage},
 	{"threads", case_threads},
 	{"fork", case_fork},
@@ -683,42 +445,9 @@ static const struct {
 	{"unverified", case_unverified},
 };
 
-static void surroundings(void)
-{
-	(void)snprintf(test.folder, sizeof(test.folder), "/tmp/lithos-link-XXXXXX");
-	CHECK(mkdtemp(test.folder) != NULL);
-	(void)snprintf(test.socket, sizeof(test.socket), "%s/sock", test.folder);
-	(void)snprintf(test.trace, sizeof(test.trace), "%s/trace", test.folder);
-	/* The shim reads its environment when libcuda.so.1 is opened: prog_open(). */
-	(void)setenv("LITHOS_TOKEN", LINK_TOKEN, 1);
-	(void)setenv("LITHOS_SOCKET", test.socket, 1);
-	(void)setenv("LITHOS_SIM_TRACE", test.trace, 1);
-}
-
-static void clean_up(void)
-{
-	char path[128];
-
-	for (int i = 0; i < 3; i++) {
-		static const char *const name[] = {"sock", "trace", "topology"};
-		(void)snprintf(path, sizeof(path), "%.60s/%s", test.folder, name[i]);
-		(void)unlink(path);
-	}
-	(void)rmdir(test.folder);
-}
-
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "descriptors"))
 		return nr_descriptors() != 0;
-	surroundings();
-	for (size_t i = 0; argc == 2 && i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (strcmp(cases[i].name, argv[1]) != 0)
-			continue;
-		cases[i].run();
-		clean_up();
-		return prog_result();
-	}
-	fprintf(stderr, "no such case\n");
-	return PROG_FAIL;
+	return run_case(cases, sizeof(cases) / sizeof(cases[0]), argc == 2 ? argv[1] : "");
 }

@@ -118,7 +118,7 @@ void share_launching(struct thread_state *t)
 
 	if (!link_is_on())
 		return;
-	line = link_state.line;
+	line = link_line();
 	(void)atomic_fetch_add_explicit(&t->nr_begun, 1, memory_order_seq_cst);
 	if (link_unlikely(!__atomic_load_n(&line->active, __ATOMIC_SEQ_CST)))
 		become_active(t, line);
@@ -136,14 +136,14 @@ void share_launching_soon(struct thread_state *t)
 	}
 	n = atomic_load_explicit(&t->nr_begun, memory_order_relaxed);
 	atomic_store_explicit(&t->nr_begun, n + 1, memory_order_relaxed);
-	if (link_unlikely(!__atomic_load_n(&link_state.line->active, __ATOMIC_RELAXED)))
-		become_active(t, link_state.line);
+	if (link_unlikely(!__atomic_load_n(&link_line()->active, __ATOMIC_RELAXED)))
+		become_active(t, link_line());
 }
 
 void share_failed(CUresult result)
 {
 	if (link_is_on())
-		__atomic_store_n(&link_state.line->last_error, (uint32_t)result, __ATOMIC_RELAXED);
+		__atomic_store_n(&link_line()->last_error, (uint32_t)result, __ATOMIC_RELAXED);
 }
 
 void share_queued(uint64_t nr_queued)
@@ -153,9 +153,9 @@ void share_queued(uint64_t nr_queued)
 
 	if (!link_is_on())
 		return;
-	__atomic_store_n(&link_state.line->nr_queued, nr_queued, __ATOMIC_RELAXED);
+	__atomic_store_n(&link_line()->nr_queued, nr_queued, __ATOMIC_RELAXED);
 	if (nr_queued > before)
-		(void)__atomic_fetch_add(&link_state.line->nr_deferred, nr_queued - before,
+		(void)__atomic_fetch_add(&link_line()->nr_deferred, nr_queued - before,
 					 __ATOMIC_RELAXED);
 }
 
@@ -335,7 +335,7 @@ static void note_work(int busy, uint32_t nr_ended, uint64_t now_ns)
 
 static uint64_t pass_after(void)
 {
-	struct shm_proc *line = link_state.line;
+	struct shm_proc *line = link_line();
 	uint64_t now = clock_now_ns();
 	int busy = is_busy(now);
 	uint32_t nr_ended;
@@ -368,7 +368,7 @@ static const struct tracker_ops tracker_side = {
 
 void activity_start(void)
 {
-	struct shm_proc *line = link_state.line;
+	struct shm_proc *line = link_line();
 	int nr_cpus = get_nprocs();
 
 	activity.gaps = (struct grace){.is_known = 0};
@@ -383,7 +383,7 @@ void activity_start(void)
 
 void activity_stop(void)
 {
-	struct shm_proc *line = link_state.line;
+	struct shm_proc *line = link_line();
 
 	tracker_set_ops(NULL);
 	__atomic_store_n(&line->hold_until_ns, 0, __ATOMIC_RELAXED);

@@ -2,12 +2,18 @@
 /*
  * Attaching to the daemon, and staying attached.
  *
- * The first context waits for one handshake, a second at most: after that the process knows what it
- * owns, or runs as without a daemon. From then on a thread of ours keeps the socket. It maps the
- * activities of owners as they come, and when the daemon goes it comes back: 100 ms later, then
- * ever longer up to 2 s, with the token, its line and the activity region it has, so that a new
- * daemon finds everything where it was. Nothing of this is waited for by a launch: grant and board
- * stay mapped, and when new ones come they take the old ones' addresses.
+ * The first context waits for one handshake, half a second at most: after that the process knows
+ * what it owns. From then on a thread of ours keeps the socket. It maps the activities of owners as
+ * they come, and when the daemon goes it comes back: 100 ms later, then ever longer up to 2 s, with
+ * the token, its line and the activity region it has, so that a new daemon finds everything where
+ * it was. Nothing of this is waited for by a launch: grant and board stay mapped, and when new ones
+ * come they take the old ones' addresses.
+ *
+ * A process that no daemon answers at its first context is detached (detached.c): confined at once,
+ * to what `lithos run` told it, by a grant and a board of its own at the same addresses. The thread
+ * goes on asking at the same pace, and when it is answered the daemon's take their places. Best
+ * effort waits first, up to 3 s, for a daemon that may come back: an owner has TPCs that are surely
+ * its own, best effort has none.
  *
  * On a return the peers are dropped before the new board is there: a generation of the old daemon
  * may name another tenant at the new one. Until the new peers arrive their owners count as active.
@@ -27,11 +33,11 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 #include "base/log.h"
 #include "base/quiet_thread.h"
 #include "base/uuid.h"
@@ -41,6 +47,9 @@
 #include "shim/tenant.h"
 
 #define HANDSHAKE_NS    1000000000u
+#define FIRST_NS        500000000u  /* the handshake that a context waits for */
+#define BEST_EFFORT_NS  3000000000u /* all of them, where nothing is surely the tenant's */
+#define AGAIN_MS        50
 #define RETURN_FIRST_MS 100
 #define RETURN_LAST_MS  2000
 #define STACK_BYTES     ((size_t)256 * 1024)
@@ -52,13 +61,15 @@ static struct {
 	struct link_device device;
 	int is_tried;
 	int activity_fd;
-	int stop_fd; /* eventfd: the thread ends */
+	_Atomic uint32_t
+		is_over; /* the thread ends; futex word. No descriptor: there may be none */
+	int is_attached; /* once: the line is ours, and the thread comes back to it */
 	pthread_t thread;
 	int has_thread;
 	pthread_mutex_t lock; /* guards socket, which link_stop() shuts down */
 	int socket;
 	struct wire_message message; /* of the handshake, then the thread's */
-} keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .activity_fd = -1, .stop_fd = -1, .socket = -1};
+} keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .activity_fd = -1, .socket = -1};
 
 static int token_read(const char *text, uint8_t ret_token[PROTO_TOKEN_BYTES])
 {
@@ -153,9 +164,8 @@ static int answer_wait(int socket, uint64_t deadline_ns, struct wire_message *me
 }
 
 /* A connected socket on which the daemon has answered; its regions are in `message`. */
-static int handshake(int is_return, struct wire_message *message)
+static int handshake(int is_return, uint64_t deadline, struct wire_message *message)
 {
-	uint64_t deadline = clock_now_ns() + HANDSHAKE_NS;
 	int fd = wire_connect(tenant.options.socket, deadline);
 	int err;
 
@@ -216,13 +226,12 @@ static int topology_take(const struct proto_attached *attached)
 
 _Static_assert(sizeof(struct topology) <= PROTO_TOPOLOGY_MAX, "fits into the message");
 
-static int first_attach(void)
+/* A line of the tenant's activity becomes the process' own. */
+static int attach_once(uint64_t deadline_ns)
 {
 	struct wire_message *message = &keeper.message;
-	int err = regions_reserve();
+	int err = handshake(0, deadline_ns, message);
 
-	if (!err)
-		err = handshake(0, message);
 	if (err)
 		return err;
 	err = message->attached.line < SHM_MAX_PROCS ? regions_take(message) : -EPROTO;
@@ -232,13 +241,53 @@ static int first_attach(void)
 		return err;
 	}
 	link_state.line_index = message->attached.line;
-	link_state.line = &link_state.activity->proc[link_state.line_index];
-	link_state.is_verified = (uint32_t)topology_take(&message->attached);
+	line_begin(&link_state.activity->proc[link_state.line_index]);
+	link_line_set(&link_state.activity->proc[link_state.line_index]);
+	keeper.is_attached = 1;
+	return 0;
+}
+
+static int attach_begin(uint64_t deadline_ns)
+{
+	int err = attach_once(deadline_ns);
+
+	if (err)
+		return err;
+	link_state.is_verified = (uint32_t)topology_take(&keeper.message.attached);
 	link_state.present = link_state.is_verified ? link_state.topo.present : tpcset_full();
-	line_begin(link_state.line);
 	err = view_first();
 	if (err)
 		socket_set(-1);
+	return err;
+}
+
+/*
+ * 1 for what a daemon that is stopped, gone or starting looks like, and not for an answer of
+ * its.
+ */
+static int may_pass(int err)
+{
+	return err == -ETIMEDOUT || err == -ECONNREFUSED || err == -ECONNRESET || err == -ENOENT;
+}
+
+/*
+ * An owner runs on its own TPCs when nobody answers; best effort would run on somebody's, so it
+ * waits.
+ */
+static int first_attach(void)
+{
+	uint64_t now = clock_now_ns();
+	uint64_t end = now + (link_is_best_effort() ? BEST_EFFORT_NS : 0);
+	int err = attach_begin(now + FIRST_NS);
+
+	if (err && may_pass(err) && link_is_best_effort())
+		log_line(NULL, LOG_WARN,
+			 "msg=\"waiting for the daemon, 3 s at most\" socket=\"%s\"",
+			 tenant.options.socket);
+	while (err && may_pass(err) && time_before(clock_now_ns(), end)) {
+		(void)poll(NULL, 0, AGAIN_MS);
+		err = attach_begin(end);
+	}
 	return err;
 }
 
@@ -252,10 +301,26 @@ static void peers_drop(void)
 	}
 }
 
+/* A detached process is answered: what it ran on by itself gives way to what it was granted. */
+static int attach_late(void)
+{
+	int err = attach_once(clock_now_ns() + HANDSHAKE_NS);
+
+	if (err)
+		return err;
+	(void)atomic_fetch_add_explicit(&link_state.generation, 1, memory_order_release);
+	/* As after a return: the tracker knows better soon. */
+	__atomic_store_n(&link_line()->active, 1, __ATOMIC_SEQ_CST);
+	thread_count(STATS_share_late);
+	log_line(NULL, LOG_INFO, "msg=\"attached to the daemon\" socket=\"%s\"",
+		 tenant.options.socket);
+	return 0;
+}
+
 static int return_to_daemon(void)
 {
 	struct wire_message *message = &keeper.message;
-	int err = handshake(1, message);
+	int err = handshake(1, clock_now_ns() + HANDSHAKE_NS, message);
 
 	if (err)
 		return err;
@@ -264,10 +329,10 @@ static int return_to_daemon(void)
 	wire_close_fds(message);
 	/* Also after an error: one of the regions may be new. */
 	(void)atomic_fetch_add_explicit(&link_state.generation, 1, memory_order_release);
-	line_begin(link_state.line);
+	line_begin(link_line());
 	/* The activity may be another memory than before: say "active", the tracker knows better
 	 * soon. */
-	__atomic_store_n(&link_state.line->active, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&link_line()->active, 1, __ATOMIC_SEQ_CST);
 	if (err)
 		socket_set(-1);
 	else
@@ -315,16 +380,19 @@ static void lost_set(uint32_t is_lost)
 		(void)atomic_fetch_add_explicit(&link_state.generation, 1, memory_order_release);
 }
 
-/* 1 when the thread must end. */
-static int poll_for(int timeout_ms)
+/* 1 when the thread must end. link_stop() ends either wait. */
+static int wait_for(int timeout_ms)
 {
-	struct pollfd watched[2] = {
-		{.fd = keeper.stop_fd, .events = POLLIN},
-		{.fd = keeper.socket, .events = POLLIN},
-	};
+	struct pollfd watched = {.fd = keeper.socket, .events = POLLIN};
 
-	(void)poll(watched, keeper.socket >= 0 ? 2 : 1, timeout_ms);
-	return watched[0].revents != 0;
+	/* pairs with the order in link_stop(): the word before the socket is shut down */
+	if (atomic_load(&keeper.is_over))
+		return 1;
+	if (keeper.socket >= 0)
+		(void)poll(&watched, 1, -1);
+	else
+		futex_wait(&keeper.is_over, 0, (uint64_t)timeout_ms * 1000000u, FUTEX_WORD_PRIVATE);
+	return atomic_load(&keeper.is_over) != 0;
 }
 
 /* A message, or the end of the connection. */
@@ -338,20 +406,32 @@ static void connection_serve(void)
 		socket_set(-1);
 }
 
+/*
+ * What is known without a daemon that is gone changes views; what a detached process knows does
+ * not.
+ */
+static int ask_again(void)
+{
+	int err;
+
+	if (!keeper.is_attached)
+		return attach_late();
+	err = return_to_daemon();
+	lost_set(err != 0);
+	return err;
+}
+
 static void *keeper_main(void *arg)
 {
 	int delay_ms = RETURN_FIRST_MS;
 
 	(void)arg;
-	while (!poll_for(keeper.socket >= 0 ? -1 : delay_ms)) {
+	while (!wait_for(delay_ms)) {
 		if (keeper.socket >= 0) {
 			connection_serve();
 			delay_ms = RETURN_FIRST_MS;
-		} else if (return_to_daemon()) {
-			lost_set(1);
+		} else if (ask_again()) {
 			delay_ms = delay_ms * 2 < RETURN_LAST_MS ? delay_ms * 2 : RETURN_LAST_MS;
-		} else {
-			lost_set(0);
 		}
 	}
 	return NULL;
@@ -359,12 +439,8 @@ static void *keeper_main(void *arg)
 
 static int thread_start(void)
 {
-	int err;
+	int err = quiet_thread_start(&keeper.thread, STACK_BYTES, keeper_main, NULL);
 
-	keeper.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (keeper.stop_fd < 0)
-		return -errno;
-	err = quiet_thread_start(&keeper.thread, STACK_BYTES, keeper_main, NULL);
 	keeper.has_thread = !err;
 	return err;
 }
@@ -373,18 +449,14 @@ static void keeper_close(void)
 {
 	socket_set(-1);
 	fd_replace(&keeper.activity_fd, -1);
-	fd_replace(&keeper.stop_fd, -1);
 }
 
-static int attach_all(void)
+/* The process shares its GPU from here on, whoever says what it may use. */
+static void link_on(void)
 {
-	int err = first_attach();
-
-	if (!err)
-		err = thread_start();
-	if (err)
-		keeper_close();
-	return err;
+	activity_start();
+	/* pairs with the acquire in link_is_on() */
+	atomic_store_explicit(&link_state.is_on, 1, memory_order_release);
 }
 
 int link_attach(const struct link_device *device)
@@ -394,20 +466,37 @@ int link_attach(const struct link_device *device)
 	if (keeper.is_tried)
 		return link_is_on() && !memcmp(keeper.device.uuid, device->uuid, 16) ? 0
 										     : -EALREADY;
+	err = regions_reserve();
+	if (err)
+		return err;
 	keeper.is_tried = 1;
 	keeper.device = *device;
-	err = attach_all();
-	if (err) {
-		log_line(NULL, LOG_WARN,
-			 "msg=\"no daemon: launches are forwarded as they are\" socket=\"%s\" "
-			 "reason=\"%s\"",
-			 tenant.options.socket, strerror(-err));
-		return err;
+	err = first_attach();
+	if (!err)
+		err = thread_start();
+	if (!err) {
+		link_on();
+		return 0;
 	}
-	activity_start();
-	/* pairs with the acquire in link_is_on() */
-	atomic_store_explicit(&link_state.is_on, 1, memory_order_release);
+	keeper_close();
+	keeper.is_attached = 0;
+	detached_begin(err);
+	link_on();
 	return 0;
+}
+
+int link_confine(const struct topology *topo, uint32_t nr_own)
+{
+	int err;
+
+	if (!detached_is_on() || keeper.has_thread)
+		return 0;
+	link_set_present(topo);
+	err = detached_fill(topo, nr_own);
+	/* Only now: what the daemon says must not be overwritten. */
+	if (!err && thread_start())
+		log_line(NULL, LOG_WARN, "msg=\"no thread: the daemon is not asked again\"");
+	return err;
 }
 
 const struct topology *link_verified_topology(const struct link_device *device)
@@ -427,13 +516,12 @@ void link_set_present(const struct topology *topo)
 
 void link_stop(void)
 {
-	uint64_t one = 1;
-
 	if (!keeper.has_thread)
 		return;
 	atomic_store_explicit(&link_state.is_on, 0, memory_order_release);
 	activity_stop();
-	(void)!write(keeper.stop_fd, &one, sizeof(one));
+	atomic_store(&keeper.is_over, 1);
+	futex_wake(&keeper.is_over, 1, FUTEX_WORD_PRIVATE);
 	(void)pthread_mutex_lock(&keeper.lock);
 	if (keeper.socket >= 0)
 		(void)shutdown(keeper.socket, SHUT_RDWR); /* ends a handshake under way */
@@ -448,7 +536,10 @@ void link_after_fork(void)
 	(void)pthread_mutex_init(&keeper.lock, NULL);
 	keeper.has_thread = 0;
 	keeper.is_tried = 0;
+	keeper.is_attached = 0;
+	atomic_store(&keeper.is_over, 0);
 	keeper_close();
+	detached_forget();
 	atomic_store_explicit(&link_state.is_on, 0, memory_order_release);
 	(void)atomic_fetch_add_explicit(&link_state.generation, 1, memory_order_release);
 	activity_reset();

@@ -140,9 +140,9 @@ uint32_t hold_begin(uint64_t predicted_ns, const struct tpcset *borrowed, uint64
 		atomic_store_explicit(&hold.last_event_ns, now_ns, memory_order_relaxed);
 	if (link_unlikely(!set_has(hold.set[at], borrowed)))
 		set_add(hold.set[at], borrowed);
-	if (link_unlikely(!line_has(&link_state.line->hold, borrowed)))
-		line_add(&link_state.line->hold, borrowed);
-	__atomic_store_n(&link_state.line->hold_until_ns, now_ns + before + predicted_ns,
+	if (link_unlikely(!line_has(&link_line()->hold, borrowed)))
+		line_add(&link_line()->hold, borrowed);
+	__atomic_store_n(&link_line()->hold_until_ns, now_ns + before + predicted_ns,
 			 __ATOMIC_RELAXED);
 	until_raise(now_ns + before + predicted_ns);
 	return at + 1;
@@ -211,7 +211,7 @@ static void hold_turn(void)
 
 void hold_publish(uint64_t now_ns)
 {
-	struct shm_proc *line = link_state.line;
+	struct shm_proc *line = link_line();
 	uint64_t outstanding = hold_outstanding_ns();
 	struct tpcset all;
 

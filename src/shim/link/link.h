@@ -7,6 +7,7 @@
  *   ticket   which of two sets of borrowed TPCs a launch was counted in (hold.c), 1 or 2
  *
  *   connect.c   socket, handshake, the thread that keeps it      writes struct link
+ *   detached.c  the grant and board of a process that no daemon has answered
  *   regions.c   memfds: checking and mapping them
  *   view.c      the copy of grant and board each thread has
  *   activity.c  the line's active, wants, counters; the tracker's side
@@ -15,7 +16,8 @@
  *   share.c     the decisions of share.h
  *
  * struct link is written before `is_on` is set (release) and then constant, but for the contents of
- * the regions, which may be exchanged under their addresses: then `generation` is raised.
+ * the regions, which may be exchanged under their addresses: then `generation` is raised. The line
+ * is another one after a process attached late: link_line().
  */
 #ifndef LITHOS_SHIM_LINK_H
 #define LITHOS_SHIM_LINK_H
@@ -38,7 +40,7 @@ struct link {
 	const struct shm_grant *grant;
 	const struct shm_board *board;
 	struct shm_activity *activity; /* of the tenant: all its processes */
-	struct shm_proc *line;
+	struct shm_proc *line; /* atomic; memory of nobody else's until the process is attached */
 	uint32_t line_index;
 	uint32_t is_verified; /* the daemon proved masks and records on this GPU and driver */
 	struct topology topo; /* the daemon's */
@@ -55,6 +57,32 @@ static inline int link_is_on(void)
 	/* pairs with the release in link_attach(): the regions before the flag */
 	return (int)atomic_load_explicit(&link_state.is_on, memory_order_acquire);
 }
+
+/*
+ * Where the process says what it does: in the tenant's activity, or nowhere while it is
+ * detached.
+ */
+static inline struct shm_proc *link_line(void)
+{
+	/* pairs with the release in link_line_set(): what is begun there before the pointer */
+	return __atomic_load_n(&link_state.line, __ATOMIC_ACQUIRE);
+}
+
+/* --- detached.c --- */
+
+/* The line of before is left to whoever still writes there. */
+void link_line_set(struct shm_proc *line);
+
+/* The tenant has no TPCs that are surely its own. */
+int link_is_best_effort(void);
+
+/* No daemon has answered, with -errno: a line of our own. */
+void detached_begin(int reason);
+int detached_is_on(void);
+
+/* A grant and a board of our own, when the GPU is known; nr_own as in link_confine(). */
+int detached_fill(const struct topology *topo, uint32_t nr_own);
+void detached_forget(void);
 
 /* --- view.c --- */
 
@@ -189,6 +217,10 @@ void hold_reset(void);
 /* Addresses for everything, once a process; nothing but zeros there. */
 int regions_reserve(void);
 void regions_forget(void);
+
+/* Grant and board of our own, in memory of nobody else's, at the places of the daemon's. */
+int regions_fill(const struct tpcset *own, const struct tpcset *borrow,
+		 const struct tpcset *present);
 
 /*
  * Checks a region and maps it at its place, over what is there: no reader ever finds the address

@@ -28,10 +28,13 @@
 #define PAGE        4096u
 #define ROUND(size) (((size) + PAGE - 1) / PAGE * PAGE)
 
-#define GRANT_BYTES    ROUND(sizeof(struct shm_grant))
-#define BOARD_BYTES    ROUND(sizeof(struct shm_board))
-#define ACTIVITY_BYTES ROUND(sizeof(struct shm_activity))
-#define ALL_BYTES      (GRANT_BYTES + BOARD_BYTES + ACTIVITY_BYTES * (1 + SHM_MAX_OWNERS))
+#define GRANT_BYTES     ROUND(sizeof(struct shm_grant))
+#define BOARD_BYTES     ROUND(sizeof(struct shm_board))
+#define ACTIVITY_BYTES  ROUND(sizeof(struct shm_activity))
+#define FILLED_BOUND_NS 1000000u
+#define FILLED_GRACE_NS 200000u
+
+#define ALL_BYTES (GRANT_BYTES + BOARD_BYTES + ACTIVITY_BYTES * (1 + SHM_MAX_OWNERS))
 
 /* What a region must look like. */
 struct region {
@@ -79,6 +82,29 @@ void regions_forget(void)
 		__atomic_store_n(&link_state.peer[i].tag, 0, __ATOMIC_RELEASE);
 	if (reserved)
 		(void)map_zeros(reserved, ALL_BYTES);
+}
+
+/* What a process without a daemon has: its own, and one who owns and uses all that is neither. */
+int regions_fill(const struct tpcset *own, const struct tpcset *borrow,
+		 const struct tpcset *present)
+{
+	const size_t bytes = GRANT_BYTES + BOARD_BYTES;
+	struct shm_grant *grant = mmap(reserved, bytes, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	struct shm_board *board = (void *)(reserved + GRANT_BYTES);
+
+	if (grant == MAP_FAILED)
+		return -ENOMEM;
+	grant->state = SHM_GRANT_LIVE;
+	grant->owner_index = SHM_NO_OWNER;
+	grant->own = *own;
+	grant->borrow = *borrow;
+	grant->bound_ns = FILLED_BOUND_NS;
+	grant->grace_ns = FILLED_GRACE_NS;
+	board->nr_owners = 1;
+	board->owner[0].state = SHM_OWNER_LIVE;
+	board->owner[0].tpcs = tpcset_andnot(*present, tpcset_or(*own, *borrow));
+	return mprotect(reserved, bytes, PROT_READ) ? -errno : 0;
 }
 
 static int file_is_safe(int fd, size_t bytes)

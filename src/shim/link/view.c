@@ -206,7 +206,7 @@ struct tpcset view_lendable(struct share_view *view, uint64_t now_ns)
 
 int view_lendable_lately(const struct share_view *view, struct tpcset *ret_lendable)
 {
-	uint64_t beat = __atomic_load_n(&link_state.line->beat_ns, __ATOMIC_RELAXED);
+	uint64_t beat = __atomic_load_n(&link_line()->beat_ns, __ATOMIC_RELAXED);
 
 	/* Without a tracker there is no beat. */
 	if (!beat || beat >= view->busy_till_ns)

@@ -49,7 +49,7 @@ _Static_assert(sizeof(CUipcMemHandle) == sizeof(((struct shm_proc *)0)->epoch_ha
 
 void epoch_publish(void)
 {
-	struct shm_proc *line = link_state.line;
+	struct shm_proc *line = link_line();
 
 	if (!line)
 		return;
@@ -109,7 +109,7 @@ void epoch_raise(struct thread_state *t)
 	if (!atomic_load_explicit(&own.is_open, memory_order_acquire))
 		return;
 	number = atomic_fetch_add_explicit(&own.number, 1, memory_order_seq_cst) + 1;
-	__atomic_store_n(&link_state.line->epoch, number, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&link_line()->epoch, number, __ATOMIC_SEQ_CST);
 	t->epoch_is_late = 1;
 }
 

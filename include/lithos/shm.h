@@ -27,7 +27,7 @@
 
 #include <lithos/tpcset.h>
 
-#define SHM_VERSION        3u
+#define SHM_VERSION        4u
 #define SHM_BOARD_MAGIC    0x4452424cu /* "LBRD" */
 #define SHM_GRANT_MAGIC    0x4e52474cu /* "LGRN" */
 #define SHM_ACTIVITY_MAGIC 0x5443414cu /* "LACT" */
@@ -67,11 +67,10 @@ struct shm_board {
 	uint8_t uuid[16];
 	uint32_t nr_tpcs;
 	uint32_t sms_per_tpc;
-	uint32_t nr_owners; /* places to look at: highest in use + 1 */
-	uint32_t reserved;
+	uint32_t nr_owners;      /* places to look at: highest in use + 1 */
+	uint32_t is_partitioned; /* 1: owners lend nothing, idle or not */
 	struct tpcset present;
-	struct tpcset kept; /* TPCs of owners that are never lent, idle or not */
-	uint64_t pad[4];
+	uint64_t pad[6];
 	struct shm_owner owner[SHM_MAX_OWNERS];
 	/*
 	 * Per TPC, CLOCK_MONOTONIC: until when a borrower's present work there is predicted to

@@ -57,8 +57,8 @@ static const struct argp_option argp_options[] = {
 	{"target", KEY_TARGET, "gpu|sim", 0, "The real GPU, or the simulated one", 0},
 	{"system", KEY_SYSTEM, "NAME,...", 0,
 	 "Ways of sharing: alone, timeslice, mps, mps-priority, partition, lithos, lithos-auto, "
-	 "lithos-whole, lithos-atoms, lithos-claims, lithos-keep, lithos-told, lithos-auto-fg, "
-	 "lithos-auto-bg (hybrid: up to lithos; long: the first three, lithos, lithos-whole, "
+	 "lithos-whole, lithos-atoms, lithos-claims (hybrid: up to lithos; long: the first three, "
+	 "lithos, lithos-whole, "
 	 "lithos-atoms and lithos-claims)",
 	 0},
 	{"out", 'o', "FILE", 0, "The results, as JSON", 0},

@@ -35,7 +35,6 @@ enum {
 	KEY_STATS_FILE,
 	KEY_PROFILE,
 	KEY_SIM,
-	KEY_TOLD_SMS,
 	KEY_SLO,
 	KEY_SLIP,
 	KEY_MEMORY
@@ -45,7 +44,6 @@ struct run_args {
 	const char *tenant;
 	const char *quota;
 	const char *priority;
-	const char *told_sms;
 	const char *stats_file;
 	enum format stats_format;
 	int has_stats;
@@ -62,8 +60,6 @@ static const struct argp_option argp_options[] = {
 	 "do not need, which is the whole GPU for a program alone",
 	 0},
 	{"priority", 'p', "0-1000", 0, "Who goes first among those who borrow; higher wins", 0},
-	{"told-sms", KEY_TOLD_SMS, "SMS|PERCENT%", 0,
-	 "SMs that the program is told of, whatever it may use", 0},
 	{"stats", KEY_STATS, "table|json", OPTION_ARG_OPTIONAL,
 	 "Print at exit, on stderr, what each kernel took", 0},
 	{"stats-file", KEY_STATS_FILE, "PATH", 0, "Print the statistics into a file instead", 0},
@@ -119,9 +115,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'p':
 		args->priority = arg;
 		return 0;
-	case KEY_TOLD_SMS:
-		args->told_sms = arg;
-		return 0;
 	case KEY_STATS:
 		take_stats(args, arg, state);
 		return 0;
@@ -166,7 +159,6 @@ static const char *wrong_in_name(const char *name)
 static int check_args(const struct run_args *args)
 {
 	struct quota quota;
-	struct told told;
 
 	if (args->quota != NULL && quota_parse(args->quota, &quota) < 0) {
 		cli_error(
@@ -174,20 +166,13 @@ static int check_args(const struct run_args *args)
 			args->quota);
 		return -EINVAL;
 	}
-	if (args->told_sms != NULL && told_parse(args->told_sms, &told) < 0) {
-		cli_error("--told-sms '%s' is neither a number of SMs (132) nor a share (1%% to "
-			  "1600%%)",
-			  args->told_sms);
-		return -EINVAL;
-	}
 	if (args->tenant != NULL && args->tenant[0] == '\0') {
 		cli_error("--tenant wants a name");
 		return -EINVAL;
 	}
-	if (args->has_profile &&
-	    (args->quota != NULL || args->told_sms != NULL || args->has_stats)) {
-		cli_error("--profile leaves the launch hook out, so --quota, --told-sms and "
-			  "--stats cannot work with it");
+	if (args->has_profile && (args->quota != NULL || args->has_stats)) {
+		cli_error("--profile leaves the launch hook out, so --quota and --stats cannot "
+			  "work with it");
 		return -EINVAL;
 	}
 	return 0;
@@ -220,8 +205,6 @@ static int set_wishes(const struct run_args *args, const char *run_dir)
 		r = environment_set("tpc_quota", args->quota);
 	if (r == 0)
 		r = environment_set("priority", args->priority);
-	if (r == 0)
-		r = environment_set("told_sms", args->told_sms);
 	if (r == 0)
 		r = environment_set("profile", args->has_profile ? "1" : NULL);
 	if (r == 0)

@@ -41,7 +41,6 @@ struct yaml_mps {
 
 struct yaml_sharing {
 	int *lend;
-	uint32_t *keep;
 	uint32_t *bound_us;
 	uint32_t *grace_us;
 };
@@ -92,7 +91,6 @@ static const cyaml_schema_field_t mps_fields[] = {
 static const cyaml_schema_field_t sharing_fields[] = {
 	CYAML_FIELD_ENUM_PTR("lend", STRICT_PTR, struct yaml_sharing, lend, bool_words,
 			     NR_OF(bool_words)),
-	CYAML_FIELD_UINT_PTR("keep", OPTIONAL_PTR, struct yaml_sharing, keep),
 	CYAML_FIELD_UINT_PTR("bound_us", OPTIONAL_PTR, struct yaml_sharing, bound_us),
 	CYAML_FIELD_UINT_PTR("grace_us", OPTIONAL_PTR, struct yaml_sharing, grace_us),
 	CYAML_FIELD_END};
@@ -275,8 +273,6 @@ static int check_numbers(const struct reading *reading, const struct yaml_config
 	if (r == 0)
 		r = take_number(reading, "sharing.grace_us", yaml->sharing.grace_us, 10, 100000);
 	if (r == 0)
-		r = take_number(reading, "sharing.keep", yaml->sharing.keep, 0, TPCSET_BITS);
-	if (r == 0)
 		r = take_number(reading, "limits.tenants_per_user", yaml->limits.tenants, 1, 1024);
 	if (r == 0)
 		r = take_number(reading, "limits.connections_per_user", yaml->limits.connections, 1,
@@ -318,7 +314,6 @@ static int take_yaml(const struct reading *reading, const struct yaml_config *ya
 	into->mps_is_multiuser =
 		yaml->mps.multiuser ? *yaml->mps.multiuser : into->mps_is_multiuser;
 	into->lends = yaml->sharing.lend ? *yaml->sharing.lend : into->lends;
-	into->keep = yaml->sharing.keep ? *yaml->sharing.keep : into->keep;
 	if (yaml->sharing.bound_us)
 		into->bound_ns = *yaml->sharing.bound_us * 1000ull;
 	if (yaml->sharing.grace_us)

@@ -22,7 +22,6 @@ struct config {
 	char mps_log_directory[CONFIG_PATH_BYTES];
 	int mps_is_multiuser;
 	int lends;                /* 0: owners' idle TPCs stay theirs: fixed partitions */
-	uint32_t keep;            /* TPCs of each owner that are never lent */
 	uint64_t bound_ns;        /* predicted borrowed work that may be outstanding */
 	uint64_t grace_ns;        /* an owner counts as idle after so long without work */
 	uint32_t max_tenants;     /* of one user */

@@ -174,11 +174,15 @@ static void hand_on(struct tenant *t, const struct tpcset *before, uint64_t now_
 	grant_write(t);
 }
 
-/* A member's own are in no borrow set of its own. */
-static void keep_from(struct share_member *const *members, uint32_t nr, struct tpcset kept)
+/* Where nothing is lent only what nobody owns can be borrowed. */
+static void partition(struct share_member *const *members, uint32_t nr)
 {
+	struct tpcset owned = {{0}};
+
 	for (uint32_t i = 0; i < nr; i++)
-		members[i]->borrow = tpcset_andnot(members[i]->borrow, kept);
+		owned = tpcset_or(owned, members[i]->own);
+	for (uint32_t i = 0; i < nr; i++)
+		members[i]->borrow = tpcset_andnot(members[i]->borrow, owned);
 }
 
 static void divide(struct daemon *daemon, uint32_t gpu, uint64_t now_ns)
@@ -197,7 +201,8 @@ static void divide(struct daemon *daemon, uint32_t gpu, uint64_t now_ns)
 		members[nr++] = &t->member;
 	}
 	share_update(&daemon->gpu[gpu].share, topo, members, nr, now_ns);
-	keep_from(members, nr, tenants_kept(daemon, gpu));
+	if (!daemon->config.lends)
+		partition(members, nr);
 	assert(share_check(topo, members, nr) == 0);
 	for (uint32_t i = 0; i < nr; i++)
 		hand_on(tenants[i], &before[i], now_ns);

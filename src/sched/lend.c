@@ -25,20 +25,32 @@
  */
 #include "sched/lend.h"
 
-static struct tpcset owners_add(const struct shm_board *board, const struct tpcset *borrow,
-				struct lend_view *view)
+static uint32_t nr_places(const struct shm_board *board)
 {
-	uint32_t nr = board->nr_owners < SHM_MAX_OWNERS ? board->nr_owners : SHM_MAX_OWNERS;
+	return board->nr_owners < SHM_MAX_OWNERS ? board->nr_owners : SHM_MAX_OWNERS;
+}
+
+static struct tpcset owned_on(const struct shm_board *board)
+{
 	struct tpcset owned = {{0}};
 
-	for (uint32_t i = 0; i < nr; i++) {
+	for (uint32_t i = 0; i < nr_places(board); i++) {
 		const struct shm_owner *owner = &board->owner[i];
-		struct tpcset overlap = tpcset_and(owner->tpcs, *borrow);
 
-		if (owner->state != SHM_OWNER_LIVE && owner->state != SHM_OWNER_STALLED)
-			continue;
-		owned = tpcset_or(owned, owner->tpcs);
-		if (owner->state == SHM_OWNER_STALLED || tpcset_is_empty(&overlap))
+		if (owner->state == SHM_OWNER_LIVE || owner->state == SHM_OWNER_STALLED)
+			owned = tpcset_or(owned, owner->tpcs);
+	}
+	return owned;
+}
+
+/* Owners whose activity is to be asked before their TPCs are borrowed. */
+static void owners_add(const struct shm_board *board, struct lend_view *view)
+{
+	for (uint32_t i = 0; i < nr_places(board); i++) {
+		const struct shm_owner *owner = &board->owner[i];
+		struct tpcset overlap = tpcset_and(owner->tpcs, view->borrow);
+
+		if (owner->state != SHM_OWNER_LIVE || tpcset_is_empty(&overlap))
 			continue;
 		view->owner[view->nr_owners++] = (struct lend_owner){
 			.place = i,
@@ -48,18 +60,17 @@ static struct tpcset owners_add(const struct shm_board *board, const struct tpcs
 			.tpcs = overlap,
 		};
 	}
-	return owned;
 }
 
 void lend_view_make(const struct shm_grant *grant, const struct shm_board *board,
 		    const struct tpcset *present, struct lend_view *ret_view)
 {
-	struct tpcset borrow = tpcset_and(grant->borrow, *present), owned;
+	struct tpcset borrow = tpcset_and(grant->borrow, *present), owned = owned_on(board);
 
 	ret_view->own = tpcset_and(grant->own, *present);
-	ret_view->kept = tpcset_andnot(tpcset_and(board->kept, *present), ret_view->own);
 	/* A borrow set made up without the daemon does not leave them out. */
-	borrow = tpcset_andnot(borrow, ret_view->kept);
+	if (board->is_partitioned)
+		borrow = tpcset_andnot(borrow, owned);
 	ret_view->borrow = (struct tpcset){{0}};
 	if (grant->state == SHM_GRANT_LIVE)
 		ret_view->borrow = tpcset_andnot(borrow, ret_view->own);
@@ -67,7 +78,7 @@ void lend_view_make(const struct shm_grant *grant, const struct shm_board *board
 	ret_view->grace_ns = grant->grace_ns;
 	ret_view->is_owner = !tpcset_is_empty(&ret_view->own);
 	ret_view->nr_owners = 0;
-	owned = owners_add(board, &ret_view->borrow, ret_view);
+	owners_add(board, ret_view);
 	owned = tpcset_or(owned, ret_view->own);
 	ret_view->unowned = tpcset_andnot(*present, owned);
 }

@@ -32,7 +32,6 @@ struct lend_view {
 	struct tpcset own;
 	struct tpcset borrow;  /* disjoint from own; empty when the grant is not live */
 	struct tpcset unowned; /* of nobody on the board */
-	struct tpcset kept;    /* of others, never lent */
 	uint64_t bound_ns;
 	uint64_t grace_ns;
 	uint32_t is_owner;

@@ -19,12 +19,9 @@
 
 #include "hw/topology.h"
 
-#define MAX_NUMBER       100000u
-#define MAX_TOLD_PERCENT 1600u
+#define MAX_NUMBER 100000u
 
-/* A number, or one with a percent sign; -EINVAL otherwise, for 0, and for more than a bound. */
-static int amount_parse(const char *text, uint32_t max_percent, uint32_t *ret_number,
-			uint32_t *ret_percent)
+int quota_parse(const char *text, struct quota *ret_quota)
 {
 	uint32_t value = 0;
 	const char *p = text;
@@ -36,39 +33,11 @@ static int amount_parse(const char *text, uint32_t max_percent, uint32_t *ret_nu
 		value = value * 10 + (uint32_t)(*p - '0');
 	}
 	is_percent = *p == '%';
-	if (p == text || !value || p[is_percent] || (is_percent && value > max_percent))
+	if (p == text || !value || p[is_percent] || (is_percent && value > 100))
 		return -EINVAL;
-	*ret_number = is_percent ? 0 : value;
-	*ret_percent = is_percent ? value : 0;
+	ret_quota->tpcs = is_percent ? 0 : value;
+	ret_quota->percent = is_percent ? value : 0;
 	return 0;
-}
-
-int quota_parse(const char *text, struct quota *ret_quota)
-{
-	return amount_parse(text, 100, &ret_quota->tpcs, &ret_quota->percent);
-}
-
-int told_parse(const char *text, struct told *ret_told)
-{
-	struct told told;
-	int r = amount_parse(text, MAX_TOLD_PERCENT, &told.sms, &told.percent);
-
-	if (r == 0 && told.sms > MAX_NUMBER)
-		r = -EINVAL;
-	if (r == 0)
-		*ret_told = told;
-	return r;
-}
-
-uint32_t told_sms(const struct told *told, uint32_t nr_sms, uint32_t usable)
-{
-	uint32_t of_percent = (uint32_t)((uint64_t)nr_sms * told->percent / 100);
-
-	if (told->sms)
-		return told->sms;
-	if (told->percent)
-		return of_percent ? of_percent : 1;
-	return usable;
 }
 
 uint32_t quota_tpcs(const struct quota *quota, uint32_t nr_tpcs)
@@ -194,14 +163,4 @@ int quota_pick(const struct topology *topo, const struct tpcset *free, uint32_t 
 	take_lowest(&pick, free_leftovers(&pick));
 	*ret_set = pick.set;
 	return 0;
-}
-
-struct tpcset quota_keep(const struct topology *topo, const struct tpcset *own, uint32_t n)
-{
-	uint32_t nr = tpcset_count(own);
-	struct tpcset lent = {{0}};
-
-	if (nr > n)
-		(void)quota_pick(topo, own, nr - n, &lent);
-	return tpcset_andnot(*own, lent);
 }

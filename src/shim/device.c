@@ -42,8 +42,6 @@ static struct {
 	struct device device[MAX_DEVICES]; /* by CUdevice, which the driver numbers from 0 */
 	struct quota quota;
 	int has_quota;
-	struct told told;
-	int has_told;
 } devices;
 
 /* The device's place, whatever its state; NULL for a handle beyond the table. */
@@ -62,21 +60,6 @@ int device_read_quota(const char *text)
 		return -EINVAL;
 	}
 	devices.has_quota = 1;
-	return 1;
-}
-
-int device_read_told(const char *text)
-{
-	if (!text[0])
-		return 0;
-	if (told_parse(text, &devices.told)) {
-		log_line(NULL, LOG_ERROR,
-			 "msg=\"bad number of SMs, the program is told of those that it may use\" "
-			 "LITHOS_TOLD_SMS=\"%s\"",
-			 text);
-		return -EINVAL;
-	}
-	devices.has_told = 1;
 	return 1;
 }
 
@@ -215,19 +198,15 @@ static const char *reason_of(int err)
 static void device_tell(struct device *device)
 {
 	struct thread_state *t = thread_self();
-	struct tpcset own, unowned, kept, reach;
+	struct tpcset own, unowned;
 
 	link_set_present(&device->topo);
 	own = share_own(t);
 	unowned = share_unowned(t);
-	kept = share_kept(t);
-	reach = tpcset_andnot(device->topo.present, kept);
 	if (!tpcset_is_empty(&own))
 		device->allowed = own;
 	else if (tpcset_count(&unowned) >= MIN_TOLD_TPCS)
 		device->allowed = unowned;
-	else if (tpcset_count(&reach) >= MIN_TOLD_TPCS)
-		device->allowed = reach;
 	device->nr_allowed = tpcset_count(&device->allowed);
 	device->disable = tpcset_not(device->allowed);
 	device->is_masked = 1;
@@ -265,16 +244,6 @@ static int device_restrict(struct device *device)
 	return 0;
 }
 
-static int device_confine(struct device *device)
-{
-	uint32_t sms_per_tpc = device->topo.sms_per_tpc;
-	int err = device_restrict(device);
-
-	device->nr_told_sms =
-		told_sms(&devices.told, device_nr_sms(device), device->nr_allowed * sms_per_tpc);
-	return err;
-}
-
 static int device_set_up(struct device *device, CUdevice handle)
 {
 	int major = 0, minor = 0;
@@ -289,7 +258,7 @@ static int device_set_up(struct device *device, CUdevice handle)
 					  handle);
 	device->cc_major = major;
 	err = sm_limits_of(major, minor, &device->limits);
-	return err ? err : device_confine(device);
+	return err ? err : device_restrict(device);
 }
 
 /* Sets a device up once and for all; what fails is said once. */
@@ -345,14 +314,14 @@ uint32_t device_told_sms(CUdevice handle, uint32_t nr_sms)
 {
 	const struct device *device = device_slot(handle);
 
-	if (!device || (!devices.has_quota && !devices.has_told && !tenant.wants_share))
+	if (!device || (!devices.has_quota && !tenant.wants_share))
 		return nr_sms;
 	switch (atomic_load_explicit(&device->state, memory_order_acquire)) {
 	case DEVICE_READY:
-		return device->nr_told_sms;
+		return device->nr_allowed * device->topo.sms_per_tpc;
 	case DEVICE_OFF:
 		return nr_sms;
 	default:
-		return told_sms(&devices.told, nr_sms, usable_sms(nr_sms));
+		return usable_sms(nr_sms);
 	}
 }

@@ -17,9 +17,6 @@ struct device;
 /* Parses the quota option. 1 a quota, 0 none, -EINVAL bad text (logged, and no quota then). */
 int device_read_quota(const char *text);
 
-/* The same for what the program is to be told of. */
-int device_read_told(const char *text);
-
 /*
  * Attaches to the daemon if one was asked for; what fails is logged, and the device is as any
  * other. Before device_attach, under the contexts' lock.

@@ -4,11 +4,8 @@
  *
  * Frameworks size persistent and cooperative kernels by the SM count; told the whole GPU's, a grid
  * that must be resident at once would hang on the quota. So the count, and every occupancy answer
- * that has the count in it, is that of the quota. Answers per SM are the driver's. The user may
- * have the program told of another count (LITHOS_TOLD_SMS): of the whole GPU's, and a library
- * chooses the kernels that it chooses without a quota; of more, and a grid of one block an SM comes
- * in waves, each of which gives the GPU back to an owner. A cooperative launch that would not fit
- * is refused either way.
+ * that has the count in it, is that of the quota. Answers per SM are the driver's. A cooperative
+ * launch that would not fit is refused.
  *
  * Tested by tests/programs/attrs.c, coop.c and clusters.c.
  */
@@ -43,17 +40,10 @@ static uint32_t cluster_blocks(const CUlaunchConfig *config)
  * time. */
 static int scale_clusters(const struct device *device, int nr_clusters, uint32_t blocks)
 {
-	uint32_t all, ours;
+	uint32_t all = topology_nr_clusters(&device->topo, &device->topo.present, blocks);
+	uint32_t ours = topology_nr_clusters(&device->topo, &device->allowed, blocks);
 	uint64_t scaled;
 
-	if (device->nr_told_sms != device->nr_allowed * device->topo.sms_per_tpc) {
-		/* Told of other SMs than it may use: as many clusters as these would hold. */
-		all = device_nr_sms(device);
-		ours = device->nr_told_sms;
-	} else {
-		all = topology_nr_clusters(&device->topo, &device->topo.present, blocks);
-		ours = topology_nr_clusters(&device->topo, &device->allowed, blocks);
-	}
 	scaled = all ? (uint64_t)(uint32_t)nr_clusters * ours / all : 0;
 	return scaled ? (int)scaled : 1;
 }
@@ -89,7 +79,7 @@ static CUresult scale_grid(CUresult result, int *min_grid)
 	const struct device *device = tenant_current_masked_device();
 
 	if (result == CUDA_SUCCESS && device && min_grid)
-		*min_grid = (int)((int64_t)*min_grid * device->nr_told_sms / device_nr_sms(device));
+		*min_grid = (int)((int64_t)*min_grid * device->nr_allowed / device->topo.nr_tpcs);
 	return result;
 }
 

@@ -78,7 +78,6 @@ int tenant_init(void)
 	link_read_told(tenant.options.tpcs);
 	tenant.wants_records = tenant.options.stats != 0 || plan_is_forced();
 	tenant.wants_masks = device_read_quota(tenant.options.tpc_quota) > 0;
-	tenant.wants_masks |= device_read_told(tenant.options.told_sms) > 0;
 	tenant.wants_share = link_is_wanted();
 	tenant.wants_masks |= tenant.wants_share;
 	if (!tenant.wants_masks && !tenant.wants_records)
@@ -447,7 +446,7 @@ struct device *tenant_current_masked_device(void)
 	if (!tenant.wants_masks || tenant.ops.ctx_device(&handle))
 		return NULL;
 	device = device_ready(handle);
-	if (!device || (!device->is_masked && device->nr_told_sms == device_nr_sms(device)))
+	if (!device || !device->is_masked)
 		return NULL;
 	return device;
 }

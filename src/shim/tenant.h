@@ -40,17 +40,10 @@ struct device {
 	struct topology topo;
 	struct tpcset allowed; /* the quota's TPCs; shared: those that the program is told of */
 	uint32_t nr_allowed;   /* TPCs in it */
-	uint32_t nr_told_sms;  /* that the program is told of: those in it, or as the user says */
 	struct tpcset disable; /* what to OR into the descriptor: everything else */
 	struct sm_limits limits;
 	int cc_major; /* where the descriptor's version byte is */
 };
-
-/* SMs that it has. */
-static inline uint32_t device_nr_sms(const struct device *device)
-{
-	return device->topo.nr_tpcs * device->topo.sms_per_tpc;
-}
 
 struct context {
 	_Atomic(CUcontext) handle; /* NULL: slot free */

@@ -144,21 +144,16 @@ result() {
 	rm -r "$folder"
 }
 
-# where FOREGROUND BACKGROUND [beside]: so many TPCs of the trace's grids were each one's; `beside`:
-# while the foreground was there. A request's kernels are half a wave, a step's are whole ones.
-# Prints those of both.
+# where FOREGROUND BACKGROUND: so many TPCs of the trace's grids were each one's. A request's kernels
+# are half a wave, a step's are whole ones. Prints those of both.
 where() {
 	python3 - "$@" <<-'PY'
 		import sys
 		used = {True: 0, False: 0}
 		grids = [dict(pair.split("=", 1) for pair in line.split()) for line in open("trace.txt")]
-		grids = [(int(f["grid"].split(",")[0]) <= 16, int(f["smset"], 16), int(f["start_ns"]), int(f["end_ns"]))
-		         for f in grids if f["kernel"] == "lk_spin"]
-		begin = min(start for is_fg, _, start, _ in grids if is_fg)
-		end = max(end for is_fg, _, _, end in grids if is_fg)
-		for is_fg, smset, start_ns, end_ns in grids:
-		    if "beside" not in sys.argv or (begin <= start_ns and end_ns <= end):
-		        used[is_fg] |= smset
+		for f in grids:
+		    if f["kernel"] == "lk_spin":
+		        used[int(f["grid"].split(",")[0]) <= 16] |= int(f["smset"], 16)
 		counts = [bin(used[key]).count("1") for key in (True, False)]
 		if counts != [int(word) for word in sys.argv[1:3]]:
 		    sys.exit("TPCs: %x and %x" % (used[True], used[False]))
@@ -171,13 +166,6 @@ where() {
 	assert_status 0
 	result 's["partition"]["bg_rate"] > 0 and s["partition"]["fg_requests"] > 10'
 	assert_equal "$(where 4 4)" 0
-}
-
-@test "lithos-keep: the foreground has all TPCs, four of which the background never gets" {
-	LITHOS_SIM_TRACE="$PWD/trace.txt" run bench lithos-keep
-	assert_status 0
-	result 's["lithos-keep"]["bg_rate"] > 0 and s["lithos-keep"]["fg_requests"] > 10'
-	assert_equal "$(where 8 4 beside)" 4
 }
 
 @test "a GPU that does not obey masks is not measured as confined" {

@@ -70,22 +70,6 @@ teardown() {
 	[ ! -e started ]
 }
 
-@test "a number of SMs to tell of that is none is refused before the program starts, another one reaches it" {
-	local told
-	for told in 0 0% 1601% -1 x '' 5x; do
-		run "$LITHOS" run --told-sms "$told" -- touch started
-		assert_status 125
-		assert_line '--told-sms .* is neither a number of SMs'
-	done
-	run "$LITHOS" run --told-sms 132 --profile -- touch started
-	assert_status 125
-	assert_line 'cannot work with it'
-	[ ! -e started ]
-	run "$LITHOS" run --told-sms 400% -- sh -c 'echo "$LITHOS_TOLD_SMS"'
-	assert_status 0
-	assert_equal "$output" 400%
-}
-
 @test "quota, tenant and priority reach the program" {
 	run "$LITHOS" run --quota 50% --tenant web --priority 7 -- \
 		sh -c 'echo "$LITHOS_TPC_QUOTA $LITHOS_TENANT $LITHOS_PRIORITY"'

@@ -243,10 +243,10 @@ void link_daemon_grant(struct link_daemon *daemon, struct tpcset own, struct tpc
 	end(&daemon->grant->header);
 }
 
-void link_daemon_kept(struct link_daemon *daemon, struct tpcset tpcs)
+void link_daemon_partitioned(struct link_daemon *daemon, int is_partitioned)
 {
 	begin(&daemon->board->header);
-	daemon->board->kept = tpcs;
+	daemon->board->is_partitioned = (uint32_t)is_partitioned;
 	end(&daemon->board->header);
 }
 

@@ -66,7 +66,7 @@ void link_daemon_owner(struct link_daemon *daemon, uint32_t place, struct tpcset
 
 struct tpcset link_bits(unsigned int from, unsigned int to);
 
-/* What owners on the board never lend. */
-void link_daemon_kept(struct link_daemon *daemon, struct tpcset tpcs);
+/* Whether owners on the board lend nothing. */
+void link_daemon_partitioned(struct link_daemon *daemon, int is_partitioned);
 
 #endif

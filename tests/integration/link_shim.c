@@ -161,24 +161,23 @@ static void case_best_effort(void)
 	CHECK(test.daemon.line->own_tpc_ns == 0);
 }
 
-/* An owner of everything keeps four TPCs: best effort is told of the others, and has no more, idle
- * or not. */
-static void case_kept(void)
+/* Where nothing is lent, the TPCs of an owner are not borrowed, idle or not, whatever the turn. */
+static void case_partitioned(void)
 {
-	struct tpcset all = link_bits(0, TPCSET_BITS - 1), kept = link_bits(0, 3), used;
+	struct tpcset all = link_bits(0, TPCSET_BITS - 1), owned = link_bits(0, 3), used;
 
 	link_daemon_start(&test.daemon, test.socket);
 	link_daemon_grant(&test.daemon, none, all);
-	link_daemon_owner(&test.daemon, 0, all, SHM_OWNER_LIVE, 0);
-	link_daemon_kept(&test.daemon, kept);
+	link_daemon_owner(&test.daemon, 0, owned, SHM_OWNER_LIVE, 0);
+	link_daemon_partitioned(&test.daemon, 1);
 	open_program();
 	CHECK(told_sms() == 2 * 62);
-	link_daemon_owner(&test.daemon, 0, all, SHM_OWNER_LIVE, 1);
+	link_daemon_owner(&test.daemon, 0, owned, SHM_OWNER_LIVE, 1);
 	used = where();
 	CHECK(tpcset_count(&used) == 62);
-	used = tpcset_and(used, kept);
+	used = tpcset_and(used, owned);
 	CHECK(tpcset_is_empty(&used));
-	link_daemon_kept(&test.daemon, none);
+	link_daemon_partitioned(&test.daemon, 0);
 	EVENTUALLY((used = where(), tpcset_count(&used) == 66));
 	/* What it was told stays. */
 	CHECK(told_sms() == 2 * 62);
@@ -435,7 +434,7 @@ static const struct link_case cases[] = {
 	{"masks", case_masks},
 	{"activity", case_activity},
 	{"best_effort", case_best_effort},
-	{"kept", case_kept},
+	{"partitioned", case_partitioned},
 	{"returns", case_returns},
 	{"garbage", case_garbage},
 	{"threads", case_threads},

@@ -125,39 +125,3 @@ confined() {
 	assert_status 0
 	trace 'len(used) == 6'
 }
-
-# told FILE ENVIRONMENT...: what a program is told with it, into the file.
-told() {
-	local file=$1
-	shift
-	tenant "$@" attrs > "$file"
-}
-
-@test "told of all SMs on four TPCs, a program hears what it hears natively, and stays where it may be" {
-	told native LITHOS_STATS=1
-	told all LITHOS_TPC_QUOTA=4 LITHOS_TOLD_SMS=100%
-	told four LITHOS_TPC_QUOTA=4
-	cmp native all
-	run -1 cmp -s native four
-	# More blocks than fit at once are refused, not hung.
-	run tenant LITHOS_TPC_QUOTA=4 LITHOS_TOLD_SMS=132 coop --blocks 264
-	assert_status 0
-	assert_line 'CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE'
-}
-
-@test "told of more SMs than there are, with and without a quota" {
-	run tenant LITHOS_TOLD_SMS=200% attrs
-	assert_status 0
-	assert_line '"sms":264,'
-	assert_line '"lk_null":.*"min_grid":528,'
-	# cuBLAS makes the grids of kernels with clusters of this answer: it must agree with the
-	# count.
-	assert_line '"lk_null":.*"max_clusters":{[^}]*"2":264,'
-	run tenant LITHOS_TPC_QUOTA=4 LITHOS_TOLD_SMS=528 attrs
-	assert_status 0
-	assert_line '"sms":528,'
-	run tenant LITHOS_TOLD_SMS=many attrs
-	assert_status 0
-	assert_line 'LITHOS_TOLD_SMS="many"'
-	assert_line '"sms":132,'
-}

@@ -115,39 +115,6 @@ static void test_split_is_forced_or_cleared(void **state)
 	}
 }
 
-/* The background alone: a service must not be lied to. */
-static void test_told_is_of_the_background(void **state)
-{
-	const struct bench bench = bench_of(BENCH_HYBRID);
-	struct command command;
-	const char *line;
-
-	(void)state;
-	line = command_of(&bench, "lithos-told", BENCH_BACKGROUND, &command);
-	assert_non_null(strstr(line, "--told-sms 700% -- "));
-	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
-	line = command_of(&bench, "lithos-told", BENCH_FOREGROUND, &command);
-	assert_null(strstr(line, "--told"));
-	line = command_of(&bench, "lithos-auto", BENCH_BACKGROUND, &command);
-	assert_null(strstr(line, "--told"));
-}
-
-static void test_split_of_one_program(void **state)
-{
-	const struct bench bench = bench_of(BENCH_HYBRID);
-	struct command command;
-
-	(void)state;
-	(void)command_of(&bench, "lithos-auto-fg", BENCH_FOREGROUND, &command);
-	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
-	(void)command_of(&bench, "lithos-auto-fg", BENCH_BACKGROUND, &command);
-	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "whole");
-	(void)command_of(&bench, "lithos-auto-bg", BENCH_BACKGROUND, &command);
-	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "auto");
-	(void)command_of(&bench, "lithos-auto-bg", BENCH_FOREGROUND, &command);
-	assert_string_equal(value_of(&command, "LITHOS_SPLIT"), "whole");
-}
-
 static void test_quotas(void **state)
 {
 	const struct bench bench = bench_of(BENCH_HYBRID);
@@ -168,9 +135,7 @@ static void test_quotas(void **state)
 		line = command_of(&bench, bench_systems[i].name, BENCH_BACKGROUND, &command);
 		assert_null(strstr(line, "--quota"));
 		assert_null(strstr(line, "--priority"));
-		assert_non_null(strstr(line, bench_systems[i].told_sms
-						     ? " --tenant background --told-"
-						     : " --tenant background -- "));
+		assert_non_null(strstr(line, " --tenant background -- "));
 	}
 	line = command_of(&bench, "mps", BENCH_BACKGROUND, &command);
 	assert_memory_equal(line, "python3 -B /p/background.py --dir /f/0.x", 40);
@@ -200,8 +165,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scenarios_have_systems),
 		cmocka_unit_test(test_split_is_forced_or_cleared),
-		cmocka_unit_test(test_told_is_of_the_background),
-		cmocka_unit_test(test_split_of_one_program),
 		cmocka_unit_test(test_quotas),
 		cmocka_unit_test(test_long_programs),
 	};

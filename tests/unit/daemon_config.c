@@ -56,7 +56,7 @@ static void test_everything(void **state)
 					  "  pipe_directory: /p\n"
 					  "  log_directory: /l\n"
 					  "  multiuser: no\n"
-					  "sharing: {bound_us: 2000, grace_us: 300, keep: 5}\n"
+					  "sharing: {bound_us: 2000, grace_us: 300}\n"
 					  "limits:\n"
 					  "  tenants_per_user: 3\n"
 					  "  connections_per_user: 4\n"),
@@ -74,7 +74,6 @@ static void test_everything(void **state)
 	assert_int_equal(config.mps_is_multiuser, 0);
 	assert_int_equal(config.bound_ns, 2000000);
 	assert_int_equal(config.grace_ns, 300000);
-	assert_int_equal(config.keep, 5);
 	assert_int_equal(config.max_tenants, 3);
 	assert_int_equal(config.max_connections, 4);
 }
@@ -141,8 +140,6 @@ static void test_values(void **state)
 	expect_error(state, "version: v1\nlimits: {connections_per_user: 0}\n", "2:32:", "is 0");
 	expect_error(state, "version: v1\nsharing:\n  bound_us: 49\n",
 		     "3:13:", "sharing.bound_us is 49, not 50 to 100000");
-	expect_error(state, "version: v1\nsharing:\n  keep: 129\n",
-		     "3:9:", "sharing.keep is 129, not 0 to 128");
 	expect_error(state, "version: v1\nsharing:\n  grace_us: 100001\n", "3:13:", "100001");
 	expect_error(state, "version: v1\nsharing:\n  grace_us:\n", "3:", "''");
 	expect_error(state, "version: v1\nsocket: relative\n", "2:9:", "not an absolute path");

@@ -180,7 +180,6 @@ static inline void confine(uint32_t nr_allowed, int per_sm)
 	device.nr_allowed = nr_allowed;
 	device.topo.sms_per_tpc = 2;
 	device.topo.nr_tpcs = 66;
-	device.nr_told_sms = 2 * nr_allowed;
 	test.masked = &device;
 	occupancy.result = CUDA_SUCCESS;
 	occupancy.per_sm = per_sm;

@@ -191,7 +191,11 @@ static int model_owner_lends(uint32_t place)
 	const struct shm_owner *owner = &world.board.owner[place];
 	uint32_t nr_lines = owner->nr_lines < SHM_MAX_PROCS ? owner->nr_lines : SHM_MAX_PROCS;
 
-	if (owner->state != SHM_OWNER_LIVE)
+	if (owner->state != SHM_OWNER_LIVE && owner->state != SHM_OWNER_STALLED)
+		return 1;
+	if (world.board.is_partitioned)
+		return 0;
+	if (owner->state == SHM_OWNER_STALLED)
 		return 1;
 	if (world.peer[place].tag != lend_tag(owner->generation))
 		return 0;
@@ -208,8 +212,7 @@ static int model_lends(unsigned int bit)
 		world.board.nr_owners < SHM_MAX_OWNERS ? world.board.nr_owners : SHM_MAX_OWNERS;
 
 	if (!tpcset_has(&world.present, bit) || !tpcset_has(&world.grant.borrow, bit) ||
-	    tpcset_has(&world.grant.own, bit) || world.grant.state != SHM_GRANT_LIVE ||
-	    tpcset_has(&world.board.kept, bit))
+	    tpcset_has(&world.grant.own, bit) || world.grant.state != SHM_GRANT_LIVE)
 		return 0;
 	for (uint32_t i = 0; i < nr; i++) {
 		if (tpcset_has(&world.board.owner[i].tpcs, bit) && !model_owner_lends(i))
@@ -227,6 +230,7 @@ static void wild_world(unsigned int *seed)
 	scribble(&world.board, sizeof(world.board), seed);
 	scribble(&world.present, sizeof(world.present), seed);
 	world.grant.state = rand_r(seed) % 4 ? SHM_GRANT_LIVE : (uint32_t)rand_r(seed);
+	world.board.is_partitioned = rand_r(seed) % 4 == 0;
 	world.board.nr_owners = rand_r(seed) % 4 ? (uint32_t)rand_r(seed) % 6 : UINT32_MAX;
 	world.mine.until_ns = NOW + (uint64_t)(rand_r(seed) % 1000) * US;
 	scribble(&world.mine.tpcs, sizeof(world.mine.tpcs), seed);
@@ -258,26 +262,25 @@ static void test_garbage(void **state)
 	assert_true(nr_lent > 1000);
 }
 
-/* What an owner keeps is not lent, whatever the grant says, and its own kept TPCs are its own. */
-static void test_kept(void **state)
+/* Where nothing is lent, what is owned is no one else's, stalled or not, whatever the grant says. */
+static void test_partitioned(void **state)
 {
 	(void)state;
-	world.board.kept = tpcset_or(bits(3, 3), bits(7, 7));
-	lends(tpcset_or(bits(2, 2), bits(4, 6)));
-	assert_true(tpcset_equal(&world.view.kept, &world.board.kept));
-	world.grant.own = bits(7, 7);
-	lends(tpcset_or(bits(2, 2), bits(4, 6)));
-	assert_true(tpcset_has(&world.view.own, 7));
-	assert_false(tpcset_has(&world.view.kept, 7));
-	world.board.kept = bits(0, 127);
-	lends((struct tpcset){{0}});
+	world.board.is_partitioned = 1;
+	lends(bits(6, 7));
+	world.board.owner[0].state = SHM_OWNER_STALLED;
+	lends(bits(6, 7));
+	assert_int_equal(world.view.nr_owners, 0);
+	world.grant.own = bits(4, 5);
+	lends(bits(6, 7));
+	assert_true(tpcset_has(&world.view.own, 4));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_example, setup),
-		cmocka_unit_test_setup(test_kept, setup),
+		cmocka_unit_test_setup(test_partitioned, setup),
 		cmocka_unit_test_setup(test_doubt_means_active, setup),
 		cmocka_unit_test_setup(test_timers, setup),
 		cmocka_unit_test_setup(test_grant, setup),

@@ -78,41 +78,11 @@ static void test_tpcs(void **state)
 	assert_int_equal(quota_tpcs(&none, 66), 0);
 }
 
-static uint32_t told_of(const char *text, uint32_t usable)
-{
-	struct told told = {0};
-
-	assert_int_equal(told_parse(text, &told), 0);
-	return told_sms(&told, 132, usable);
-}
-
-static void test_told(void **state)
-{
-	static const char *const bad[] = {"", "0", "0%", "1601%", "100001", "-1", "132 ", "all"};
-	struct told none = {0}, told = {7, 8};
-
-	(void)state;
-	assert_int_equal(told_sms(&none, 132, 66), 66);
-	assert_int_equal(told_of("132", 8), 132);
-	assert_int_equal(told_of("528", 132), 528);
-	assert_int_equal(told_of("100000", 132), 100000);
-	assert_int_equal(told_of("100%", 8), 132);
-	assert_int_equal(told_of("50%", 132), 66);
-	assert_int_equal(told_of("400%", 8), 528);
-	assert_int_equal(told_of("1600%", 8), 2112);
-	assert_int_equal(told_sms(&(struct told){.percent = 1}, 66, 66), 1);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(told_parse(bad[i], &told), -EINVAL);
-		assert_true(told.sms == 7 && told.percent == 8);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_tpcs),
 	};
 

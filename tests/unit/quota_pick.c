@@ -139,37 +139,11 @@ static void test_random(void **state)
 	}
 }
 
-/* Left-over TPCs first, then some of one GPC: what is lent is whole GPCs as far as it goes. */
-static void test_keep(void **state)
-{
-	struct tpcset own = h200.present, kept = quota_keep(&h200, &own, 4), lent;
-	struct tpcset few = picked(&h200.present, 3);
-	uint32_t nr_whole = 0;
-
-	(void)state;
-	assert_int_equal(tpcset_count(&kept), 4);
-	assert_true(tpcset_has(&kept, 75) && tpcset_has(&kept, 78) && tpcset_has(&kept, 81) &&
-		    tpcset_has(&kept, 83));
-	kept = quota_keep(&h200, &own, 9);
-	assert_int_equal(tpcset_count(&kept), 9);
-	lent = tpcset_andnot(own, kept);
-	for (uint32_t g = 0; g < h200.nr_gpcs; g++)
-		nr_whole += count_in(&lent, g) == tpcset_count(&h200.gpc[g]);
-	assert_int_equal(nr_whole, h200.nr_gpcs - 1);
-	kept = quota_keep(&h200, &own, 0);
-	assert_true(tpcset_is_empty(&kept));
-	kept = quota_keep(&h200, &few, 3);
-	assert_true(tpcset_equal(&kept, &few));
-	kept = quota_keep(&h200, &few, 200);
-	assert_true(tpcset_equal(&kept, &few));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_gpcs_first),
 		cmocka_unit_test(test_small_quotas),
-		cmocka_unit_test(test_keep),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_random),
 	};

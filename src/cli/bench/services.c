@@ -203,8 +203,8 @@ static int write_config(const struct bench *bench, const struct bench_system *sy
 	file = fopen(ret_path, "we");
 	if (file == NULL)
 		return -errno;
-	(void)fprintf(file, "version: v1\nmps:\n  mode: %s\nsharing:\n  lend: %s\n  keep: %u\n",
-		      has_mps ? "auto" : "off", system->is_confined ? "no" : "yes", system->keep);
+	(void)fprintf(file, "version: v1\nmps:\n  mode: %s\nsharing:\n  lend: %s\n",
+		      has_mps ? "auto" : "off", system->is_confined ? "no" : "yes");
 	return fclose(file) == 0 ? 0 : -errno;
 }
 

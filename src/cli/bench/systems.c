@@ -11,10 +11,7 @@
  * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-auto`
  * (what `lithos` is by default), `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos`
  * with the option `split` set for both programs, to tell what each way to launch long kernels is
- * worth (docs/splitting.md); `lithos-auto-fg` and `lithos-auto-bg` for one of them, while the other
- * launches whole, to tell on whose side a cost lies. `lithos-keep` is `lithos-auto` under a daemon
- * that lends all but four TPCs of the foreground. Under `lithos-told` the background is told of
- * seven times the SMs.
+ * worth (docs/splitting.md).
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
@@ -40,10 +37,6 @@ const struct bench_system bench_systems[] = {
 	{.name = "lithos-whole",  .has_daemon = 1, .split = "whole", .in_long = 1},
 	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
 	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},
-	{.name = "lithos-keep",   .has_daemon = 1, .split = "auto", .keep = 4},
-	{.name = "lithos-told",   .has_daemon = 1, .split = "auto", .told_sms = "700%"},
-	{.name = "lithos-auto-fg", .has_daemon = 1, .split = "auto", .split_of = BENCH_FOREGROUND},
-	{.name = "lithos-auto-bg", .has_daemon = 1, .split = "auto", .split_of = BENCH_BACKGROUND},
 };
 /* clang-format on */
 const size_t nr_bench_systems = sizeof(bench_systems) / sizeof(bench_systems[0]);
@@ -63,7 +56,6 @@ static const char *const of_one_program[] = {
 	"LITHOS_STATS",
 	"LITHOS_TENANT",
 	"LITHOS_TOKEN",
-	"LITHOS_TOLD_SMS",
 	"LITHOS_TPC_QUOTA",
 };
 
@@ -151,9 +143,7 @@ static void add_lithos(const struct bench *bench, const struct bench_system *sys
 	int is_background = strcmp(role, BENCH_BACKGROUND) == 0;
 
 	command_env(command, "LITHOS_SOCKET", "%s", place->socket);
-	if (system->split_of != NULL && strcmp(role, system->split_of) != 0)
-		command_env(command, "LITHOS_SPLIT", "whole");
-	else if (system->split != NULL)
+	if (system->split != NULL)
 		command_env(command, "LITHOS_SPLIT", "%s", system->split);
 	command_arg(command, "%s", bench->exe);
 	command_arg(command, "run");
@@ -167,9 +157,6 @@ static void add_lithos(const struct bench *bench, const struct bench_system *sys
 		add_quota(bench->options.fg_quota, command);
 		command_arg(command, "--priority");
 		command_arg(command, FOREGROUND_PRIORITY);
-	} else if (system->told_sms != NULL) {
-		command_arg(command, "--told-sms");
-		command_arg(command, "%s", system->told_sms);
 	}
 	command_arg(command, "--");
 }

@@ -14,16 +14,13 @@
 
 struct bench_system {
 	const char *name;
-	const char *split;    /* LITHOS_SPLIT of both programs, or of the one; NULL: the default */
-	const char *split_of; /* that one: the other launches whole; NULL: both */
-	const char *told_sms; /* SMs that the background is told of; NULL: those that it may use */
-	int is_alone;         /* foreground and background one after the other, natively */
-	int has_mps;          /* bench starts it */
-	int has_daemon;       /* bench starts a private lithosd, which starts MPS */
-	int is_low_client;    /* the background has the lower MPS client priority */
-	int is_confined;      /* each has a quota, and the daemon lends nothing */
-	uint32_t keep;        /* TPCs that the daemon never lends */
-	int in_hybrid;        /* measured in that scenario when no systems are named, as the next */
+	const char *split; /* LITHOS_SPLIT of both programs; NULL: the default */
+	int is_alone;      /* foreground and background one after the other, natively */
+	int has_mps;       /* bench starts it */
+	int has_daemon;    /* bench starts a private lithosd, which starts MPS */
+	int is_low_client; /* the background has the lower MPS client priority */
+	int is_confined;   /* each has a quota, and the daemon lends nothing */
+	int in_hybrid;     /* measured in that scenario when no systems are named, as the next */
 	int in_long;
 };
 

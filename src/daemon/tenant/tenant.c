@@ -91,17 +91,6 @@ static void owner_write(struct shm_owner *owner, const struct tenant *t)
 	};
 }
 
-struct tpcset tenants_kept(const struct daemon *daemon, uint32_t gpu)
-{
-	struct tpcset kept = {{0}};
-
-	for (const struct tenant *t = daemon->tenants; t; t = t->next) {
-		if (t->grant.gpu == gpu)
-			kept = tpcset_or(kept, t->kept);
-	}
-	return kept;
-}
-
 void board_write(struct daemon *daemon, uint32_t gpu)
 {
 	const struct ledger_gpu *owners = &daemon->ledger.gpu[gpu];
@@ -120,7 +109,7 @@ void board_write(struct daemon *daemon, uint32_t gpu)
 		nr_owners = t ? i + 1 : nr_owners;
 	}
 	board->nr_owners = nr_owners;
-	board->kept = tenants_kept(daemon, gpu);
+	board->is_partitioned = !daemon->config.lends;
 	region_end(&board->header);
 }
 
@@ -192,8 +181,6 @@ struct tenant *tenant_new(struct daemon *daemon, const struct tenant *like)
 	t->daemon = daemon;
 	t->member =
 		(struct share_member){.id = t->id, .priority = t->priority, .own = t->grant.tpcs};
-	t->kept = quota_keep(&daemon->ledger.gpu[t->grant.gpu].topo, &t->grant.tpcs,
-			     daemon->config.lends ? daemon->config.keep : TPCSET_BITS);
 	if (make_grant(t) < 0 || (!t->is_awaited && tenant_make_activity(t) < 0)) {
 		region_free(&t->grant_region);
 		free(t);

@@ -55,7 +55,6 @@ struct tenant {
 	char name[PROTO_NAME_BYTES];
 	uint8_t token[PROTO_TOKEN_BYTES];
 	struct ledger_grant grant;
-	struct tpcset kept; /* of them, what nobody may borrow: all where nothing is lent */
 	uint64_t admitted_ns;
 
 	struct region grant_region; /* struct shm_grant */
@@ -95,8 +94,6 @@ void tenant_renew_place(struct tenant *t);
 
 /* The board shows what the ledger says. */
 void board_write(struct daemon *daemon, uint32_t gpu);
-/* Those of all owners of a GPU that nobody may borrow. */
-struct tpcset tenants_kept(const struct daemon *daemon, uint32_t gpu);
 /* The grant shows what is in t. */
 void grant_write(struct tenant *t);
 

@@ -169,9 +169,6 @@ struct tpcset share_own(struct thread_state *t);
 /* TPCs of nobody. */
 struct tpcset share_unowned(struct thread_state *t);
 
-/* TPCs of others that are never lent. */
-struct tpcset share_kept(struct thread_state *t);
-
 /*
  * Charges a launch that was given `allowed` to the bound, and to the TPCs not the tenant's own,
  * into the note that comes back with its completion. Nothing when all are its own.

@@ -156,13 +156,6 @@ struct tpcset share_unowned(struct thread_state *t)
 	return view_of(t, &scratch)->lend.unowned;
 }
 
-struct tpcset share_kept(struct thread_state *t)
-{
-	struct share_view scratch;
-
-	return view_of(t, &scratch)->lend.kept;
-}
-
 /* --- charging --- */
 
 static uint64_t bound_of(const struct share_view *view)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/clock.h"
+#include "shim/graph/hook_exec.h"
 #include "shim/slots.h"
 #include "shim/split/code.h"
 #include "shim/tenant.h"
@@ -61,8 +62,10 @@ CUresult hook_cuGraphUpload_ptsz(CUgraphExec exec, CUstream stream)
 
 CUresult hook_cuGraphExecDestroy(CUgraphExec exec)
 {
-	if (tenant.stats && exec)
+	if (tenant.stats && exec) {
+		graph_changed(exec, NULL);
 		exec_forget(exec);
+	}
 	return real_cuGraphExecDestroy(exec);
 }
 

@@ -2,8 +2,9 @@
 /*
  * CUDA graphs give the results their launches ask for, however the executable came about: captured
  * and replayed many times, updated from another graph, one node changed, two executables of one
- * graph, and uploaded before the first launch. A layer that edits nodes may do so once and must not
- * lose track of which node is which; every step therefore counts on words of its own.
+ * graph, uploaded before the first launch, or with branches, copies, sets and host functions in it.
+ * A layer that edits nodes may do so once and must not lose track of which node is which; every
+ * step therefore counts on words of its own.
  */
 #include "prog.h"
 
@@ -204,6 +205,63 @@ static void test_two_execs(struct graphs *graphs)
 	MUST(cu.GraphDestroy(graph));
 }
 
+static void CUDA_CB count_call(void *calls)
+{
+	(*(unsigned int *)calls)++;
+}
+
+/* x = 1 in one branch and counting in the other; then y = x, y += x, and a host function. */
+static CUgraph capture_mixed(struct graphs *graphs, CUstream side, unsigned int *calls)
+{
+	CUevent fork, join;
+	CUgraph graph;
+
+	MUST(cu.EventCreate(&fork, CU_EVENT_DISABLE_TIMING));
+	MUST(cu.EventCreate(&join, CU_EVENT_DISABLE_TIMING));
+	MUST(cu.StreamBeginCapture(graphs->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+	MUST(cu.EventRecord(fork, graphs->stream));
+	MUST(cu.StreamWaitEvent(side, fork, 0));
+	MUST(cu.MemsetD32Async(graphs->x, 0x3f800000, WORDS, side));
+	MUST(cu.EventRecord(join, side));
+	launch_count(graphs, 0);
+	MUST(cu.StreamWaitEvent(graphs->stream, join, 0));
+	MUST(cu.MemcpyDtoDAsync(graphs->y, graphs->x, WORDS * sizeof(float), graphs->stream));
+	launch_saxpy(graphs);
+	MUST(cu.LaunchHostFunc(graphs->stream, count_call, calls));
+	MUST(cu.MemsetD2D32Async(counters_of(graphs, 2), sizeof(uint32_t), 9, 1, BLOCKS,
+				 graphs->stream));
+	MUST(cu.StreamEndCapture(graphs->stream, &graph));
+	MUST(cu.EventDestroy(fork));
+	MUST(cu.EventDestroy(join));
+	return graph;
+}
+
+/* Launches of one executable follow one another, whatever stream they are in. */
+static void test_mixed(struct graphs *graphs)
+{
+	unsigned int calls = 0;
+	CUgraphExec exec;
+	CUstream side;
+
+	clear(graphs);
+	MUST(cu.MemsetD32(graphs->x, 0, WORDS));
+	MUST(cu.CtxSynchronize());
+	MUST(cu.StreamCreate(&side, CU_STREAM_NON_BLOCKING));
+	CUgraph graph = capture_mixed(graphs, side, &calls);
+	MUST(cu.GraphInstantiate(&exec, graph, 0));
+	MUST(cu.GraphDestroy(graph));
+	for (int i = 0; i < 20; i++)
+		MUST(cu.GraphLaunch(exec, i % 3 ? graphs->stream : side));
+	MUST(cu.CtxSynchronize());
+	CHECK(calls == 20);
+	CHECK(wrong(graphs, 0, 20) == 0);
+	CHECK(wrong(graphs, 2, 9) == 0);
+	CHECK(prog_count_other(graphs->x, WORDS, float_bits(1)) == 0);
+	CHECK(prog_count_other(graphs->y, WORDS, float_bits(2)) == 0);
+	MUST(cu.GraphExecDestroy(exec));
+	MUST(cu.StreamDestroy(side));
+}
+
 int main(int argc, char **argv)
 {
 	struct graphs graphs = {.nr_replays = prog_option(argc, argv, "--replays", 1000)};
@@ -217,6 +275,7 @@ int main(int argc, char **argv)
 	test_update(&graphs);
 	test_set_params(&graphs);
 	test_two_execs(&graphs);
+	test_mixed(&graphs);
 
 	MUST(cu.MemFree(graphs.counters));
 	MUST(cu.MemFree(graphs.x));

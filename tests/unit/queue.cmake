@@ -3,6 +3,7 @@
 function(lithos_queue_test name)
 	lithos_unit_test(${name} lithos_base)
 	target_sources(unit_${name} PRIVATE
+		${shim_src}/graph/launch.c
 		${shim_src}/queue/calls.S
 		${shim_src}/queue/calls.c
 		${shim_src}/queue/copy.c

@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "shim/graph/steps.h"
 #include "shim/link/share.h"
 #include "shim/queue/calls.h"
 #include "shim/queue/driver.h"
@@ -183,6 +184,40 @@ struct exec *exec_of(struct thread_state *t, CUgraphExec handle)
 	(void)t;
 	(void)handle;
 	return NULL;
+}
+
+int share_is_best_effort(void)
+{
+	return 0;
+}
+
+int share_must_yield(void)
+{
+	return 0;
+}
+
+struct graph_steps *exec_steps(const struct exec *exec)
+{
+	(void)exec;
+	return NULL;
+}
+
+CUresult graph_steps_launch(struct graph_steps *steps, CUstream stream, int is_per_thread)
+{
+	(void)steps;
+	(void)stream;
+	(void)is_per_thread;
+	return CUDA_SUCCESS;
+}
+
+CUresult graph_steps_before_whole(struct graph_steps *steps, CUstream stream, int is_per_thread)
+{
+	return graph_steps_launch(steps, stream, is_per_thread);
+}
+
+void graph_steps_after_whole(struct graph_steps *steps, CUstream stream, int is_per_thread)
+{
+	(void)graph_steps_launch(steps, stream, is_per_thread);
 }
 
 int exec_mask(struct exec *exec, struct tpcset *ret_mask)

@@ -78,6 +78,20 @@ int share_may_hold(void)
 	       (int)atomic_load_explicit(&link_state.may_hold, memory_order_relaxed);
 }
 
+int share_is_best_effort(void)
+{
+	struct share_view scratch;
+
+	return link_is_on() && !view_of(thread_self(), &scratch)->lend.is_owner;
+}
+
+int share_must_yield(void)
+{
+	struct share_view scratch;
+
+	return view_of(thread_self(), &scratch)->lend.nr_owners != 0;
+}
+
 static __attribute__((noinline)) void grid_count(struct share_view *view,
 						 const struct tpcset *allowed)
 {

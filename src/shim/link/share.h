@@ -50,6 +50,12 @@ int share_is_on(void);
  */
 int share_may_hold(void);
 
+/* 1 when the process shares and owns nothing: it may use what is lent. */
+int share_is_best_effort(void);
+
+/* 1 when an owner may come back for what this process borrows now. Best effort only. */
+int share_must_yield(void);
+
 /*
  * May this go to the driver now? Any thread, no lock. Decides only; the descriptor hook accounts.
  * Never says HOLD for ever: after the hold limits (share.c) a gang or graph goes.

@@ -385,6 +385,11 @@ static CUresult launch_kernel(const struct launch *launch)
 	return launch_goes(launch) ? launch_now(launch) : launch_hold(launch);
 }
 
+CUresult launch_by_program(const struct launch *launch)
+{
+	return launch_kernel(launch);
+}
+
 #define CONFIG                                                                                     \
 	{                                                                                          \
 		.gridDimX = gx, .gridDimY = gy, .gridDimZ = gz, .blockDimX = bx, .blockDimY = by,  \
@@ -604,14 +609,10 @@ static CUresult graph_hold(CUgraphExec exec, CUstream handle, int is_per_thread_
 	return graph_after_all_slow(exec, handle, &stream, is_per_thread_call);
 }
 
-CUresult queued_cuGraphLaunch(CUgraphExec exec, CUstream stream)
+CUresult launch_graph_whole(CUgraphExec exec, CUstream stream, int is_per_thread_call)
 {
-	return graph_goes(exec) ? graph_now(exec, stream, 0) : graph_hold(exec, stream, 0);
-}
-
-CUresult queued_cuGraphLaunch_ptsz(CUgraphExec exec, CUstream stream)
-{
-	return graph_goes(exec) ? graph_now(exec, stream, 1) : graph_hold(exec, stream, 1);
+	return graph_goes(exec) ? graph_now(exec, stream, is_per_thread_call)
+				: graph_hold(exec, stream, is_per_thread_call);
 }
 
 /* --- launches without parameters of their own ------------------------------------------------- */

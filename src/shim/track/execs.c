@@ -65,6 +65,7 @@ struct exec {
 	struct tpcset rest;     /* masks of nodes without a record */
 	uint64_t nr_since_idle; /* launches since a pass that found all replays finished */
 	_Atomic uint32_t is_watched;
+	struct graph_steps *steps; /* of who launches or changes the graph */
 };
 
 static struct {
@@ -117,6 +118,19 @@ struct exec *exec_of(struct thread_state *t, CUgraphExec handle)
 		    t->cached_exec_handle == handle && t->cached_exec_generation == generation, 1))
 		return t->cached_exec;
 	return exec_of_slow(t, handle, generation);
+}
+
+struct graph_steps *exec_steps(const struct exec *exec)
+{
+	return exec->steps;
+}
+
+struct graph_steps *exec_swap_steps(struct exec *exec, struct graph_steps *steps)
+{
+	struct graph_steps *before = exec->steps;
+
+	exec->steps = steps;
+	return before;
 }
 
 void exec_launched(struct exec *exec, uint64_t submitted_ns)

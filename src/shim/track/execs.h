@@ -16,6 +16,7 @@
 #include "shim/cuda_api.h"
 
 struct exec;
+struct graph_steps;
 struct record_pool;
 struct stats_region;
 struct thread_state;
@@ -28,6 +29,13 @@ struct exec *exec_of(struct thread_state *t, CUgraphExec handle);
 
 /* Forgets a destroyed graph; its node records go back to their pool. */
 void exec_forget(CUgraphExec handle);
+
+/*
+ * The steps of the graph (graph/steps.h), or NULL. Not while the graph is launched or changed, as CUDA
+ * asks. The second puts others in their place (NULL: none) and returns those, which the caller frees.
+ */
+struct graph_steps *exec_steps(const struct exec *exec);
+struct graph_steps *exec_swap_steps(struct exec *exec, struct graph_steps *steps);
 
 /* One more launch, submitted now. */
 void exec_launched(struct exec *exec, uint64_t submitted_ns);

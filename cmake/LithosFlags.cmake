@@ -10,6 +10,7 @@ set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(LITHOS_SANITIZE "" CACHE STRING "address,undefined or thread; empty for none")
 option(LITHOS_COVERAGE "Instrument for gcov" OFF)
 option(LITHOS_WERROR "Warnings are errors" ON)
+option(LITHOS_FUZZ "Build the fuzz targets with libFuzzer, and no other tests; needs clang" OFF)
 
 add_library(lithos_flags INTERFACE)
 target_compile_options(lithos_flags INTERFACE
@@ -36,6 +37,9 @@ if(LITHOS_SANITIZE)
 else()
 	# A sanitized library may leave its runtime's symbols to the program it is loaded into.
 	target_link_options(lithos_flags INTERFACE -Wl,-z,defs)
+endif()
+if(LITHOS_FUZZ)
+	target_compile_options(lithos_flags INTERFACE -fsanitize=fuzzer-no-link -w)
 endif()
 if(LITHOS_COVERAGE)
 	target_compile_options(lithos_flags INTERFACE --coverage -fprofile-update=atomic)

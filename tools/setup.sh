@@ -10,7 +10,7 @@ set -euo pipefail
 for_build=(gcc libc6-dev make cmake ninja-build libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev
 	libcmocka-dev)
 for_test=(python3 bats clang clang-format clang-tidy cppcheck codespell shellcheck valgrind gcovr scdoc
-	spin procps)
+	spin procps libclang-rt-14-dev)
 cuda_version_wanted=12040
 
 case "${1:-}" in

@@ -210,8 +210,9 @@ int ledger_restore(struct ledger *ledger, uint32_t tenant, const struct ledger_g
 	if (!tenant || grant->gpu >= ledger->nr_gpus || times_in(ledger, tenant))
 		return -EINVAL;
 	gpu = &ledger->gpu[grant->gpu];
+	/* TPCs of a guest would stay everybody's, and be taken for its own all the same. */
 	if (grant->place == SHM_NO_OWNER)
-		return add_guest(gpu, tenant);
+		return tpcset_is_empty(&grant->tpcs) ? add_guest(gpu, tenant) : -EINVAL;
 	if (grant->place >= SHM_MAX_OWNERS || tpcset_is_empty(&grant->tpcs))
 		return -EINVAL;
 	taken = tpcset_andnot(grant->tpcs, gpu->free);

@@ -65,7 +65,8 @@ static double part_inside(struct span it, struct span window)
 
 	if (end <= begin || it.end_ns <= it.begin_ns)
 		return 0;
-	return (double)(end - begin) / (double)(it.end_ns - it.begin_ns);
+	/* As doubles: a file may hold any two numbers, and their distance may not fit. */
+	return ((double)end - (double)begin) / ((double)it.end_ns - (double)it.begin_ns);
 }
 
 double rate_in_window(const struct span *iterations, size_t n, struct span window)

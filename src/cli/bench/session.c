@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,7 @@ static void read_ready_line(const char *line, struct bench_facts *facts, double 
 			    size_t *nr_services)
 {
 	const char *text = after_word(line, "device");
+	double ns;
 
 	if (text != NULL)
 		(void)snprintf(facts->device, sizeof(facts->device), "%.127s", text);
@@ -129,8 +131,10 @@ static void read_ready_line(const char *line, struct bench_facts *facts, double 
 	if (text != NULL)
 		add_version(facts, text);
 	text = after_word(line, "service_ns");
-	if (text != NULL && *nr_services < MAX_SERVICES)
-		service_ns[(*nr_services)++] = strtod(text, NULL);
+	ns = text != NULL ? strtod(text, NULL) : 0;
+	/* Not a number has no place in an order, and is no time, as nothing below zero is. */
+	if (isfinite(ns) && ns > 0 && *nr_services < MAX_SERVICES)
+		service_ns[(*nr_services)++] = ns;
 }
 
 int session_read_ready(const struct session *session, const char *name,

@@ -12,6 +12,7 @@ function(lithos_queue_test name)
 		${shim_src}/queue/launch.c
 		${shim_src}/queue/ops.c
 		${shim_src}/queue/part.c
+		${shim_src}/queue/priority.c
 		${shim_src}/queue/queue.c
 		${shim_src}/queue/streams.c
 		split_fakes_queue.c)
@@ -24,6 +25,7 @@ set_property(SOURCE ${shim_src}/queue/calls.S PROPERTY OBJECT_DEPENDS ${shim_src
 find_package(Threads REQUIRED)
 lithos_queue_test(queue_launch)
 lithos_queue_test(queue_order)
+lithos_queue_test(queue_priority)
 lithos_unit_test(queue_calls)
 
 lithos_unit_test(queue_part)

@@ -102,7 +102,6 @@ static const struct {
 	{"cuGraphicsVDPAURegister", "new registration"},
 	{"cuGreenCtxCreate.", "a new context"},
 	{"cuGreenCtxGet", "constant"},
-	{"cuGreenCtxStreamCreate.", "a new stream"},
 	{"cuImportExternal", "new handle"},
 	{"cuInit.", "not about work"},
 	{"cuIpcGetMemHandle.", "a name of memory"},

@@ -62,6 +62,8 @@ static struct {
 	uint64_t nr_wrong_context, nr_bad_syncs;
 	_Atomic uint64_t nr_driver_calls;
 	_Atomic int last_attribute; /* of a launch with attributes */
+	_Atomic int last_priority;  /* of one that brings its own */
+	int priority;               /* of all streams and nodes */
 	/* What the driver answers. */
 	_Atomic CUresult launch_result;
 	CUresult query_result;
@@ -75,6 +77,7 @@ static struct {
 
 static struct {
 	_Atomic int may_hold;
+	int is_borrower;
 	_Atomic int holds;       /* share_ask() says HOLD */
 	_Atomic uint64_t random; /* not 0: it says HOLD at random */
 	_Atomic uint64_t nr_asked, nr_launching;
@@ -146,9 +149,15 @@ void share_failed(CUresult result)
 	share.last_failure = (int)result;
 }
 
+/* An owner's go before what it asked for, a borrower's behind all. */
 int share_stream_priority(int asked)
 {
-	return asked - 1;
+	return share.is_borrower ? 0 : asked - 1;
+}
+
+int share_priority_in_range(int asked)
+{
+	return asked;
 }
 
 void share_queued(uint64_t nr_queued)
@@ -372,8 +381,10 @@ CUresult hook_cuLaunchCooperativeKernel(CUfunction f, unsigned int gx, unsigned 
 
 CUresult hook_cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **params, void **extra)
 {
-	if (c->numAttrs)
+	if (c->numAttrs) {
 		fake.last_attribute = (int)c->attrs[0].id;
+		fake.last_priority = c->attrs[0].value.priority;
+	}
 	return hook_cuLaunchKernel(f, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX,
 				   c->blockDimY, c->blockDimZ, c->sharedMemBytes, c->hStream,
 				   params, extra);
@@ -546,6 +557,12 @@ static CUresult d_mem_free(CUdeviceptr ptr)
 	return d_ctx_sync();
 }
 
+static CUresult d_graph_memory(CUdevice device, CUgraphMem_attribute attribute, void *value)
+{
+	(void)device, (void)attribute, (void)value;
+	return d_ctx_sync();
+}
+
 static CUresult d_elapsed(float *ms, CUevent a, CUevent b)
 {
 	(void)a, (void)b;
@@ -676,6 +693,46 @@ static CUresult q_func_attribute(int *value, CUfunction_attribute attribute, CUf
 	return CUDA_SUCCESS;
 }
 
+static CUresult q_get_priority(CUstream stream, int *priority)
+{
+	*priority = fake.priority;
+	return stream ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult q_get_attribute(const void *handle, CUlaunchAttributeID id,
+				CUlaunchAttributeValue *value)
+{
+	assert_int_equal(id, CU_LAUNCH_ATTRIBUTE_PRIORITY);
+	value->priority = fake.priority;
+	return handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult q_set_attribute(const void *handle, CUlaunchAttributeID id,
+				const CUlaunchAttributeValue *value)
+{
+	assert_int_equal(id, CU_LAUNCH_ATTRIBUTE_PRIORITY);
+	fake.priority = value->priority;
+	return handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult q_copy_attributes(const void *to, const void *from)
+{
+	return to && from ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult q_destroy_node(CUgraphNode node)
+{
+	return node ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+static CUresult q_green_create(CUstream *stream, CUgreenCtx ctx, unsigned int flags, int priority)
+{
+	(void)ctx, (void)flags;
+	fake.priority = priority;
+	*stream = STREAM(9);
+	return CUDA_SUCCESS;
+}
+
 static CUresult q_stream_create(CUstream *stream, unsigned int flags, int priority)
 {
 	*stream = (CUstream)(uintptr_t)(1000 + priority + (int)flags);
@@ -706,6 +763,9 @@ static const struct {
 	{"cuEventElapsedTime", (void *)d_elapsed},
 	{"cuCtxSynchronize", (void *)d_ctx_sync},
 	{"cuMemFree_v2", (void *)d_mem_free},
+	{"cuDeviceGetGraphMemAttribute", (void *)d_graph_memory},
+	{"cuDeviceSetGraphMemAttribute", (void *)d_graph_memory},
+	{"cuDeviceGraphMemTrim", (void *)d_graph_memory},
 	{"cuStreamBeginCapture_v2", (void *)d_begin_capture},
 	{"cuStreamEndCapture", (void *)d_end_capture},
 	{"cuFuncSetAttribute", (void *)d_func_set_attribute},
@@ -714,6 +774,15 @@ static const struct {
 	{"cuThreadExchangeStreamCaptureMode", (void *)q_exchange},
 	{"cuStreamGetFlags", (void *)q_flags},
 	{"cuStreamGetPriority", (void *)q_priority},
+	{"cuStreamGetPriority_ptsz", (void *)q_get_priority},
+	{"cuStreamGetAttribute", (void *)q_get_attribute},
+	{"cuStreamSetAttribute", (void *)q_set_attribute},
+	{"cuStreamCopyAttributes", (void *)q_copy_attributes},
+	{"cuGraphKernelNodeGetAttribute", (void *)q_get_attribute},
+	{"cuGraphKernelNodeSetAttribute", (void *)q_set_attribute},
+	{"cuGraphKernelNodeCopyAttributes", (void *)q_copy_attributes},
+	{"cuGraphDestroyNode", (void *)q_destroy_node},
+	{"cuGreenCtxStreamCreate", (void *)q_green_create},
 	{"cuStreamGetCtx", (void *)q_stream_context},
 	{"cuStreamIsCapturing", (void *)q_capturing},
 	{"cuPointerGetAttribute", (void *)q_pointer},

@@ -297,6 +297,26 @@ static void test_streams_get_priorities(void **state)
 	assert_int_equal((uintptr_t)stream, 997);
 }
 
+/* What graphs have allocated is known once they were launched. */
+static void test_graph_memory(void **state)
+{
+	__typeof__(d_graph_memory) *const calls[] = {held_cuDeviceGetGraphMemAttribute,
+						     held_cuDeviceSetGraphMemAttribute,
+						     held_cuDeviceGraphMemTrim};
+	pthread_t thread;
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		share.holds = 1;
+		assert_int_equal(program_graph(1, 3), CUDA_SUCCESS);
+		assert_int_equal(pthread_create(&thread, NULL, let_go_later, NULL), 0);
+		assert_int_equal(calls[i](0, CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT, NULL),
+				 CUDA_SUCCESS);
+		(void)pthread_join(thread, NULL);
+		assert_int_equal(fake.nr_bad_syncs, 0);
+	}
+}
+
 /* In the child of a fork nothing is held, and the queue works anew, without the parent's thread. */
 static void test_fork(void **state)
 {
@@ -358,6 +378,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_streams_get_priorities, fake_setup,
 						fake_teardown),
+		cmocka_unit_test_setup_teardown(test_graph_memory, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_fork, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_stop, fake_setup, fake_teardown),
 	};

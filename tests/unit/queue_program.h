@@ -37,6 +37,9 @@ extern __typeof__(d_event_sync) held_cuEventQuery;
 extern __typeof__(d_elapsed) held_cuEventElapsedTime;
 extern __typeof__(d_ctx_sync) held_cuCtxSynchronize;
 extern __typeof__(d_mem_free) held_cuMemFree_v2;
+extern __typeof__(d_graph_memory) held_cuDeviceGetGraphMemAttribute;
+extern __typeof__(d_graph_memory) held_cuDeviceSetGraphMemAttribute;
+extern __typeof__(d_graph_memory) held_cuDeviceGraphMemTrim;
 extern __typeof__(d_begin_capture) held_cuStreamBeginCapture_v2;
 extern __typeof__(d_end_capture) held_cuStreamEndCapture;
 extern __typeof__(d_func_set_attribute) held_cuFuncSetAttribute;
@@ -195,6 +198,7 @@ static inline int fake_setup(void **state)
 	fake.captured = fake.pageable_is_all = 0;
 	fake_current = CTX;
 	share.may_hold = 1;
+	share.is_borrower = 0;
 	share.holds = 0;
 	share.random = 0;
 	(void)snprintf(tenant.options.hold, sizeof(tenant.options.hold), "auto");

@@ -417,15 +417,46 @@ void share_wait(uint64_t timeout_ns)
 
 typedef CUresult (*priority_range_fn)(int *least, int *greatest);
 
+/* Asked once: all contexts of a device have the same. */
+static int priority_range(int *ret_least, int *ret_greatest)
+{
+	static _Atomic int range[2];
+	static _Atomic int is_known;
+	priority_range_fn ask;
+
+	if (!atomic_load_explicit(&is_known, memory_order_acquire)) {
+		ask = (priority_range_fn)slots_real("cuCtxGetStreamPriorityRange");
+		if (!ask || ask(ret_least, ret_greatest))
+			return -1;
+		atomic_store_explicit(&range[0], *ret_least, memory_order_relaxed);
+		atomic_store_explicit(&range[1], *ret_greatest, memory_order_relaxed);
+		atomic_store_explicit(&is_known, 1, memory_order_release);
+	}
+	*ret_least = atomic_load_explicit(&range[0], memory_order_relaxed);
+	*ret_greatest = atomic_load_explicit(&range[1], memory_order_relaxed);
+	return 0;
+}
+
+int share_priority_in_range(int asked)
+{
+	int least = 0, greatest = 0;
+
+	if (priority_range(&least, &greatest))
+		return asked;
+	if (asked > least)
+		return least;
+	return asked < greatest ? greatest : asked;
+}
+
 int share_stream_priority(int asked)
 {
-	priority_range_fn range = (priority_range_fn)slots_real("cuCtxGetStreamPriorityRange");
 	struct share_view scratch;
 	int least = 0, greatest = 0;
 
-	if (!link_is_on() || !range || range(&least, &greatest))
+	if (!link_is_on() || priority_range(&least, &greatest))
 		return asked;
 	if (!view_of(thread_self(), &scratch)->lend.is_owner)
 		return least;
+	asked = share_priority_in_range(asked);
 	return asked - 1 < greatest ? greatest : asked - 1;
 }

@@ -111,6 +111,9 @@ void share_failed(CUresult result);
  */
 int share_stream_priority(int asked);
 
+/* What a program that asks for this has natively: the nearest that there is. */
+int share_priority_in_range(int asked);
+
 /* How many launches are held back; published for the daemon. */
 void share_queued(uint64_t nr_queued);
 

@@ -24,6 +24,7 @@
 #include "shim/queue/funcs.h"
 #include "shim/queue/launch.h"
 #include "shim/queue/ops.h"
+#include "shim/queue/priority.h"
 #include "shim/queue/streams.h"
 #include "shim/thread.h"
 
@@ -343,6 +344,7 @@ static uint64_t call_stream_destroy(const struct call *call)
 
 	if (call->stream.kind != TARGET_ORDER || !call->stream.handle)
 		return CALL_DIRECT;
+	priority_forget(call->stream.handle);
 	result = call_queue(call);
 	if (result != CALL_DIRECT)
 		return result;

@@ -27,6 +27,7 @@
 #include "shim/queue/mode.h"
 #include "shim/queue/ops.h"
 #include "shim/queue/part.h"
+#include "shim/queue/priority.h"
 #include "shim/queue/streams.h"
 #include "shim/slots.h"
 #include "shim/split/epoch.h"
@@ -475,6 +476,7 @@ CUresult queued_cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gx, un
 static CUresult launch_ex(const CUlaunchConfig *config, CUfunction f, void **params, void **extra,
 			  int is_per_thread_call)
 {
+	CUlaunchAttribute room[PRIORITY_ATTRS];
 	struct launch launch = {.kind = LAUNCH_EX,
 				.is_per_thread_call = is_per_thread_call,
 				.func = f,
@@ -482,6 +484,7 @@ static CUresult launch_ex(const CUlaunchConfig *config, CUfunction f, void **par
 				.params = params,
 				.extra = extra};
 
+	priority_limit(&launch.config, room);
 	return launch_kernel(&launch);
 }
 
@@ -654,21 +657,4 @@ CUresult queued_cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *list, u
 {
 	launch_old_waits(list && n ? list[0].function : NULL);
 	return hook_cuLaunchCooperativeKernelMultiDevice(list, n, flags);
-}
-
-/* --- streams ---------------------------------------------------------------------------------- */
-
-/* Among processes on one GPU, streams of owners go before those of borrowers. */
-CUresult queued_cuStreamCreate(CUstream *stream, unsigned int flags)
-{
-	if (!share_is_on())
-		return queue_driver.stream_create(stream, flags);
-	return queue_driver.stream_create_with_priority(stream, flags, share_stream_priority(0));
-}
-
-CUresult queued_cuStreamCreateWithPriority(CUstream *stream, unsigned int flags, int priority)
-{
-	if (share_is_on())
-		priority = share_stream_priority(priority);
-	return queue_driver.stream_create_with_priority(stream, flags, priority);
 }

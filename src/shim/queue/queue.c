@@ -23,6 +23,7 @@
 #include "shim/queue/funcs.h"
 #include "shim/queue/mode.h"
 #include "shim/queue/ops.h"
+#include "shim/queue/priority.h"
 #include "shim/slots.h"
 #include "shim/split/claim.h"
 #include "shim/split/plan.h"
@@ -114,6 +115,7 @@ static int queue_start_locked(void)
 	if (err)
 		return -err;
 	calls_start();
+	priority_start();
 	if (queue_is_forced())
 		force();
 	slots_install_calls(call_rows, nr_call_rows);
@@ -143,6 +145,7 @@ void queue_after_fork(void)
 	funcs_after_fork();
 	dispatch_after_fork();
 	claim_after_fork();
+	priority_after_fork();
 	if (start.is_started && queue_is_forced())
 		force();
 }

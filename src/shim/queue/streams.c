@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 #include "shim/queue/driver.h"
+#include "shim/queue/priority.h"
 
 CUcontext current_context(void)
 {
@@ -143,7 +144,9 @@ static int stream_ask(CUstream stream, struct stream_facts *ret_facts)
 	if (queue_driver.stream_flags(stream, &ret_facts->flags) ||
 	    queue_driver.stream_context(stream, &ret_facts->ctx))
 		return -1;
-	(void)queue_driver.stream_priority(stream, &ret_facts->priority);
+	/* The program's own order among its streams. */
+	if (!queue_driver.stream_priority(stream, &ret_facts->priority))
+		ret_facts->priority = priority_told(stream, ret_facts->priority);
 	return 0;
 }
 

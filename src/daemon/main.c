@@ -34,6 +34,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/std_descriptors.h"
 #include "daemon/daemon.h"
 #include "daemon/notify.h"
 #include "daemon/tenant/returning.h"
@@ -588,6 +589,8 @@ int main(int argc, char **argv)
 	struct run run = {.daemon = &the_daemon, .args = {.idle_s = -1}};
 	int r;
 
+	if (std_descriptors_open() < 0)
+		return EXIT_FAILURE;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &run.args) != 0)
 		return EXIT_BAD_CONFIG;
 	if (run.args.is_probe)

@@ -7,18 +7,24 @@
  * off (the page cache outlives the daemon), and a file of another boot is emptied.
  *
  * Touched tenants are written at the end of the round, after ledger, board and peers, all in one
- * transaction; an admission writes before it answers. A full disk or a damaged file costs the
- * return after a restart and nothing else: it is counted and logged.
+ * transaction; an admission writes before it answers. A write that fails (a full disk, a lock of
+ * somebody else's) leaves the file stale: everything is written anew with the next change, and every
+ * second until that succeeds. A file that is found damaged is set aside with its journal, and a new
+ * one is written. All of that costs the return after a restart and nothing else: it is counted and
+ * logged.
  *
- * Generations and tenant numbers are kept too, so that none is used twice.
+ * The journal (-wal) is part of the file: it has what was not copied back yet when the daemon was
+ * killed, and moves with it. It is cut to 1 MiB after each copying back.
  *
- * Tested by tests/integration/daemon_return.c.
+ * Generations and tenant numbers are kept too, so that none is used twice. Reading is in
+ * state_load.c.
+ *
+ * Tested by tests/integration/daemon_state.c and daemon_return.c.
  */
 #include "daemon/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,83 +33,24 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "daemon/state_db.h"
 #include "daemon/tenant/tenant.h"
 
 #define BOOT_ID_BYTES 40
+#define RETRY_NS      1000000000u
 
 static const char schema[] =
-	"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+	"PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA journal_size_limit=1048576;"
 	"CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS tenants(id INTEGER PRIMARY KEY, token BLOB, name TEXT,"
 	" uid INTEGER, priority INTEGER, quota_tpcs INTEGER, quota_percent INTEGER, gpu BLOB,"
 	" place INTEGER, generation INTEGER, tpcs BLOB);"
 	"CREATE TABLE IF NOT EXISTS processes(tenant INTEGER, line INTEGER, pid INTEGER,"
-	" start INTEGER, PRIMARY KEY(tenant, line)) WITHOUT ROWID;";
+	" start INTEGER, PRIMARY KEY(tenant, line)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS launchers(tenant INTEGER PRIMARY KEY, pid INTEGER,"
+	" start INTEGER);";
 
-/* --- statements ------------------------------------------------------------------------------- */
-
-/* A statement that is prepared, bound and stepped once; errors are gathered in `r`. */
-struct query {
-	struct sqlite3 *db;
-	sqlite3_stmt *stmt;
-	int r;
-	int next; /* parameter or column */
-};
-
-static struct query query_begin(struct sqlite3 *db, const char *sql)
-{
-	struct query q = {.db = db, .next = 1};
-
-	q.r = sqlite3_prepare_v2(db, sql, -1, &q.stmt, NULL);
-	return q;
-}
-
-static void bind_number(struct query *q, uint64_t value)
-{
-	if (q->r == SQLITE_OK)
-		q->r = sqlite3_bind_int64(q->stmt, q->next++, (sqlite3_int64)value);
-}
-
-static void bind_bytes(struct query *q, const void *bytes, size_t size)
-{
-	if (q->r == SQLITE_OK)
-		q->r = sqlite3_bind_blob(q->stmt, q->next++, bytes, (int)size, SQLITE_STATIC);
-}
-
-static void bind_text(struct query *q, const char *text)
-{
-	if (q->r == SQLITE_OK)
-		q->r = sqlite3_bind_text(q->stmt, q->next++, text, -1, SQLITE_STATIC);
-}
-
-static int query_end(struct query *q)
-{
-	if (q->r == SQLITE_OK)
-		q->r = sqlite3_step(q->stmt);
-	(void)sqlite3_finalize(q->stmt);
-	return q->r == SQLITE_DONE || q->r == SQLITE_ROW ? 0 : -EIO;
-}
-
-static int run(struct sqlite3 *db, const char *sql)
-{
-	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : -EIO;
-}
-
-static uint64_t column_number(sqlite3_stmt *stmt, int column)
-{
-	return (uint64_t)sqlite3_column_int64(stmt, column);
-}
-
-/* A blob of exactly this size, or nothing. */
-static int column_bytes(sqlite3_stmt *stmt, int column, void *ret_bytes, size_t size)
-{
-	const void *bytes = sqlite3_column_blob(stmt, column);
-
-	if (!bytes || (size_t)sqlite3_column_bytes(stmt, column) != size)
-		return -EINVAL;
-	memcpy(ret_bytes, bytes, size);
-	return 0;
-}
+static const char empty[] = "DELETE FROM tenants; DELETE FROM processes; DELETE FROM launchers;";
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
@@ -111,8 +58,8 @@ static int write_meta(struct sqlite3 *db, const char *key, uint64_t value)
 {
 	struct query q = query_begin(db, "REPLACE INTO meta VALUES(?, ?)");
 
-	bind_text(&q, key);
-	bind_number(&q, value);
+	query_text(&q, key);
+	query_number(&q, value);
 	return query_end(&q);
 }
 
@@ -120,22 +67,35 @@ static int delete_tenant(struct sqlite3 *db, uint32_t id)
 {
 	struct query tenants = query_begin(db, "DELETE FROM tenants WHERE id = ?");
 	struct query processes = query_begin(db, "DELETE FROM processes WHERE tenant = ?");
+	struct query launchers = query_begin(db, "DELETE FROM launchers WHERE tenant = ?");
 	int r;
 
-	bind_number(&tenants, id);
-	bind_number(&processes, id);
+	query_number(&tenants, id);
+	query_number(&processes, id);
+	query_number(&launchers, id);
 	r = query_end(&tenants);
-	return query_end(&processes) | r;
+	r |= query_end(&processes);
+	return query_end(&launchers) | r;
 }
 
 static int write_process(struct sqlite3 *db, const struct process *p)
 {
 	struct query q = query_begin(db, "INSERT INTO processes VALUES(?, ?, ?, ?)");
 
-	bind_number(&q, p->tenant->id);
-	bind_number(&q, p->line);
-	bind_number(&q, (uint64_t)p->pid);
-	bind_number(&q, p->start_time);
+	query_number(&q, p->tenant->id);
+	query_number(&q, p->line);
+	query_number(&q, (uint64_t)p->pid);
+	query_number(&q, p->start_time);
+	return query_end(&q);
+}
+
+static int write_launcher(struct sqlite3 *db, const struct tenant *t)
+{
+	struct query q = query_begin(db, "INSERT INTO launchers VALUES(?, ?, ?)");
+
+	query_number(&q, t->id);
+	query_number(&q, (uint64_t)t->launcher_pid);
+	query_number(&q, t->launcher_start);
 	return query_end(&q);
 }
 
@@ -146,18 +106,20 @@ static int write_tenant(struct sqlite3 *db, const struct tenant *t)
 	struct query q =
 		query_begin(db, "INSERT INTO tenants VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
-	bind_number(&q, t->id);
-	bind_bytes(&q, t->token, sizeof(t->token));
-	bind_text(&q, t->name);
-	bind_number(&q, t->uid);
-	bind_number(&q, t->priority);
-	bind_number(&q, t->quota.tpcs);
-	bind_number(&q, t->quota.percent);
-	bind_bytes(&q, topo->uuid, sizeof(topo->uuid));
-	bind_number(&q, t->grant.place);
-	bind_number(&q, t->grant.generation);
-	bind_bytes(&q, &t->grant.tpcs, sizeof(t->grant.tpcs));
+	query_number(&q, t->id);
+	query_bytes(&q, t->token, sizeof(t->token));
+	query_text(&q, t->name);
+	query_number(&q, t->uid);
+	query_number(&q, t->priority);
+	query_number(&q, t->quota.tpcs);
+	query_number(&q, t->quota.percent);
+	query_bytes(&q, topo->uuid, sizeof(topo->uuid));
+	query_number(&q, t->grant.place);
+	query_number(&q, t->grant.generation);
+	query_bytes(&q, &t->grant.tpcs, sizeof(t->grant.tpcs));
 	r |= query_end(&q);
+	if (t->launcher_pid)
+		r |= write_launcher(db, t);
 	for (uint32_t i = 0; i < SHM_MAX_PROCS; i++) {
 		if (t->process[i])
 			r |= write_process(db, t->process[i]);
@@ -168,37 +130,66 @@ static int write_tenant(struct sqlite3 *db, const struct tenant *t)
 static int write_all(struct daemon *daemon)
 {
 	struct state *state = &daemon->state;
-	int r = run(state->db, "BEGIN");
+	int r = db_run(state->db, "BEGIN");
 
-	for (uint32_t i = 0; i < state->nr_ended; i++)
+	if (state->is_stale)
+		r |= db_run(state->db, empty);
+	for (uint32_t i = 0; i < state->nr_ended && !state->is_stale; i++)
 		r |= delete_tenant(state->db, state->ended[i]);
-	for (struct tenant *t = daemon->tenants; t; t = t->next) {
-		if (t->is_dirty)
+	for (const struct tenant *t = daemon->tenants; t; t = t->next) {
+		if (t->is_dirty || state->is_stale)
 			r |= write_tenant(state->db, t);
-		t->is_dirty = 0;
 	}
 	r |= write_meta(state->db, "generation", daemon->ledger.generation);
 	r |= write_meta(state->db, "last_tenant", daemon->last_tenant_id);
-	r |= run(state->db, "COMMIT");
-	if (r)
-		(void)run(state->db, "ROLLBACK");
+	if (r == 0)
+		r = db_run(state->db, "COMMIT");
 	return r;
+}
+
+/* Said once for each time that it begins. */
+static void write_failed(struct daemon *daemon)
+{
+	struct state *state = &daemon->state;
+	int error = sqlite3_errcode(state->db);
+
+	if (!state->nr_failed_since++)
+		log_line(NULL, LOG_ERROR, "msg=\"state was not written\" path=\"%s\" reason=\"%s\"",
+			 state->path, sqlite3_errmsg(state->db));
+	(void)db_run(state->db, "ROLLBACK");
+	state->nr_failed++;
+	state->is_stale = 1;
+	if (error == SQLITE_CORRUPT || error == SQLITE_NOTADB)
+		state_renew(daemon);
+	(void)loop_timer_set(&state->retry, RETRY_NS, 0);
+}
+
+/* What is in the file now is what the daemon knows. */
+static void write_succeeded(struct daemon *daemon)
+{
+	struct state *state = &daemon->state;
+
+	for (struct tenant *t = daemon->tenants; t; t = t->next)
+		t->is_dirty = 0;
+	if (state->nr_failed_since)
+		log_line(NULL, LOG_INFO, "msg=\"state is written again\" path=\"%s\"", state->path);
+	state->nr_failed_since = 0;
+	state->is_stale = 0;
 }
 
 void state_flush(struct daemon *daemon)
 {
-	static struct log_site site;
 	struct state *state = &daemon->state;
 
 	loop_task_cancel(&daemon->loop, &state->task);
-	if (!state->db)
-		return;
-	state->nr_writes++;
-	if (write_all(daemon)) {
-		state->nr_failed++;
-		log_line(&site, LOG_ERROR, "msg=\"state was not written\" reason=\"%s\"",
-			 sqlite3_errmsg(state->db));
+	if (state->db) {
+		state->nr_writes++;
+		if (write_all(daemon))
+			write_failed(daemon);
+		else
+			write_succeeded(daemon);
 	}
+	/* Written, or made up for by writing everything, or without a file. */
 	state->nr_ended = 0;
 }
 
@@ -217,6 +208,8 @@ void state_tenant_ended(const struct tenant *t)
 {
 	struct state *state = &t->daemon->state;
 
+	if (!state->db)
+		return;
 	if (state->nr_ended == STATE_MAX_ENDED)
 		state_flush(t->daemon);
 	state->ended[state->nr_ended++] = t->id;
@@ -245,13 +238,13 @@ static int keep_only_this_boot(struct sqlite3 *db)
 
 	boot_id(id);
 	q = query_begin(db, "SELECT 1 FROM meta WHERE key = 'boot' AND value = ?");
-	bind_text(&q, id);
+	query_text(&q, id);
 	is_same = query_end(&q) == 0 && q.r == SQLITE_ROW;
 	if (is_same)
 		return 0;
 	q = query_begin(db, "REPLACE INTO meta VALUES('boot', ?)");
-	bind_text(&q, id);
-	return run(db, "DELETE FROM tenants; DELETE FROM processes;") | query_end(&q);
+	query_text(&q, id);
+	return db_run(db, empty) | query_end(&q);
 }
 
 static struct sqlite3 *try_open(const char *path)
@@ -260,157 +253,75 @@ static struct sqlite3 *try_open(const char *path)
 
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ==
 		    SQLITE_OK &&
-	    run(db, schema) == 0 && keep_only_this_boot(db) == 0)
+	    db_run(db, schema) == 0 && keep_only_this_boot(db) == 0)
 		return db;
+	log_line(NULL, LOG_WARN, "msg=\"state cannot be read\" path=\"%s\" reason=\"%s\"", path,
+		 db ? sqlite3_errmsg(db) : "no memory");
 	(void)sqlite3_close(db);
 	return NULL;
 }
 
+/* The file, its journal, and the journal's index, which is made anew. */
 static void set_aside(const char *path)
 {
-	char aside[CONFIG_PATH_BYTES + 16];
-	char journal[CONFIG_PATH_BYTES + 16];
+	char from[CONFIG_PATH_BYTES + 16];
+	char to[CONFIG_PATH_BYTES + 16];
 
-	(void)snprintf(aside, sizeof(aside), "%s.damaged", path);
-	(void)rename(path, aside);
-	(void)snprintf(journal, sizeof(journal), "%s-wal", path);
-	(void)unlink(journal);
-	(void)snprintf(journal, sizeof(journal), "%s-shm", path);
-	(void)unlink(journal);
-	log_line(NULL, LOG_WARN, "msg=\"damaged state set aside\" path=\"%s\"", aside);
+	(void)snprintf(to, sizeof(to), "%s.damaged", path);
+	(void)rename(path, to);
+	log_line(NULL, LOG_WARN, "msg=\"damaged state set aside\" path=\"%s\"", to);
+	(void)snprintf(from, sizeof(from), "%s-wal", path);
+	(void)snprintf(to, sizeof(to), "%s.damaged-wal", path);
+	(void)rename(from, to);
+	(void)snprintf(from, sizeof(from), "%s-shm", path);
+	(void)remove(from);
+}
+
+static void open_or_renew(struct state *state)
+{
+	/* Tokens are in it. */
+	mode_t old = umask(077);
+
+	state->db = try_open(state->path);
+	if (!state->db && access(state->path, F_OK) == 0) {
+		set_aside(state->path);
+		state->db = try_open(state->path);
+	}
+	(void)umask(old);
+}
+
+void state_renew(struct daemon *daemon)
+{
+	struct state *state = &daemon->state;
+
+	(void)sqlite3_close(state->db);
+	state->db = NULL;
+	set_aside(state->path);
+	open_or_renew(state);
+	state->is_stale = 1;
 }
 
 int state_open(struct daemon *daemon, const char *path)
 {
 	struct state *state = &daemon->state;
-	mode_t old;
+	int r;
 
 	state->task = (struct loop_task){.run = flush_task, .cookie = daemon};
 	if (!path[0])
 		return 0;
-	/* Tokens are in it. */
-	old = umask(077);
-	state->db = try_open(path);
-	if (!state->db && access(path, F_OK) == 0) {
-		set_aside(path);
-		state->db = try_open(path);
-	}
-	(void)umask(old);
+	state->path = path;
+	state->retry = (struct loop_timer){.on_time = flush_task, .cookie = daemon};
+	r = loop_timer_add(&daemon->loop, &state->retry);
+	if (r < 0)
+		return r;
+	open_or_renew(state);
 	return state->db ? 0 : -EIO;
 }
 
 void state_close(struct daemon *daemon)
 {
 	loop_task_cancel(&daemon->loop, &daemon->state.task);
+	loop_timer_remove(&daemon->loop, &daemon->state.retry);
 	(void)sqlite3_close(daemon->state.db);
 	daemon->state.db = NULL;
-}
-
-/* --- reading ---------------------------------------------------------------------------------- */
-
-static uint64_t read_meta(struct sqlite3 *db, const char *key)
-{
-	struct query q = query_begin(db, "SELECT value FROM meta WHERE key = ?");
-	uint64_t value = 0;
-
-	bind_text(&q, key);
-	if (q.r == SQLITE_OK && sqlite3_step(q.stmt) == SQLITE_ROW)
-		value = column_number(q.stmt, 0);
-	(void)sqlite3_finalize(q.stmt);
-	return value;
-}
-
-/* Columns in the order of the table. */
-static int read_tenant(const struct daemon *daemon, sqlite3_stmt *stmt, struct tenant *ret_like)
-{
-	const unsigned char *name = sqlite3_column_text(stmt, 2);
-	uint8_t uuid[16];
-	int gpu;
-
-	*ret_like = (struct tenant){
-		.id = (uint32_t)column_number(stmt, 0),
-		.uid = (uid_t)column_number(stmt, 3),
-		.priority = (uint32_t)column_number(stmt, 4),
-		.quota = {.tpcs = (uint32_t)column_number(stmt, 5),
-			  .percent = (uint32_t)column_number(stmt, 6)},
-		.grant = {.place = (uint32_t)column_number(stmt, 8),
-			  .generation = (uint32_t)column_number(stmt, 9)},
-		.admitted_ns = clock_now_ns(),
-		.is_awaited = 1,
-	};
-	(void)snprintf(ret_like->name, sizeof(ret_like->name), "%s",
-		       name ? (const char *)name : "");
-	if (column_bytes(stmt, 1, ret_like->token, sizeof(ret_like->token)) < 0 ||
-	    column_bytes(stmt, 7, uuid, sizeof(uuid)) < 0 ||
-	    column_bytes(stmt, 10, &ret_like->grant.tpcs, sizeof(ret_like->grant.tpcs)) < 0)
-		return -EINVAL;
-	gpu = gpu_by_uuid(daemon, uuid);
-	ret_like->grant.gpu = gpu < 0 ? 0 : (uint32_t)gpu;
-	return gpu < 0 ? -ENODEV : 0;
-}
-
-/* Those that still live, and are who they were. */
-static void load_processes(struct sqlite3 *db, struct tenant *t)
-{
-	struct query q = query_begin(db, "SELECT line, pid, start FROM processes WHERE tenant = ?");
-
-	bind_number(&q, t->id);
-	while (q.r == SQLITE_OK && sqlite3_step(q.stmt) == SQLITE_ROW) {
-		uint64_t line = column_number(q.stmt, 0);
-		struct process *p;
-
-		if (line >= SHM_MAX_PROCS ||
-		    process_new(t, (pid_t)column_number(q.stmt, 1), (int)line, &p) < 0)
-			continue;
-		p->is_awaited = 1;
-		if (p->start_time != column_number(q.stmt, 2))
-			process_remove(p);
-	}
-	(void)sqlite3_finalize(q.stmt);
-}
-
-static int load_tenant(struct daemon *daemon, sqlite3_stmt *stmt)
-{
-	struct tenant like;
-	struct tenant *t;
-	int r = read_tenant(daemon, stmt, &like);
-
-	if (r == 0)
-		r = ledger_restore(&daemon->ledger, like.id, &like.grant);
-	if (r < 0)
-		return r;
-	t = tenant_new(daemon, &like);
-	if (!t) {
-		(void)ledger_release(&daemon->ledger, like.id);
-		return -ENOMEM;
-	}
-	load_processes(daemon->state.db, t);
-	state_touch(t);
-	return 0;
-}
-
-int state_load(struct daemon *daemon)
-{
-	struct sqlite3 *db = daemon->state.db;
-	struct query q;
-	int nr = 0;
-
-	if (!db)
-		return 0;
-	daemon->ledger.generation = (uint32_t)read_meta(db, "generation");
-	daemon->last_tenant_id = (uint32_t)read_meta(db, "last_tenant");
-	q = query_begin(db, "SELECT * FROM tenants ORDER BY id");
-	while (q.r == SQLITE_OK && sqlite3_step(q.stmt) == SQLITE_ROW) {
-		int r = load_tenant(daemon, q.stmt);
-
-		if (r == 0)
-			nr++;
-		else
-			log_line(NULL, LOG_WARN,
-				 "msg=\"a tenant of before cannot be put back\" "
-				 "id=%u reason=\"%s\"",
-				 (uint32_t)column_number(q.stmt, 0), strerror(-r));
-	}
-	(void)sqlite3_finalize(q.stmt);
-	return nr;
 }

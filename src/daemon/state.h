@@ -20,7 +20,11 @@ struct tenant;
 
 struct state {
 	struct sqlite3 *db; /* NULL: none, nothing survives */
+	const char *path;   /* the configuration's */
 	struct loop_task task;
+	struct loop_timer retry;  /* runs after a write that failed */
+	int is_stale;             /* the file is not what it should be: the next write writes all */
+	uint32_t nr_failed_since; /* writes that failed since the last that did not */
 	uint32_t nr_ended;
 	uint32_t ended[STATE_MAX_ENDED]; /* tenants to be removed from the file */
 	uint64_t nr_writes;
@@ -29,8 +33,10 @@ struct state {
 
 /* Opens or makes the file. 0 or -errno; a damaged file is set aside and a new one made. */
 int state_open(struct daemon *daemon, const char *path);
-/* Tenants of the run before, into ledger and daemon. How many, or -errno. */
+/* Tenants of the run before that still have somebody, into ledger and daemon. How many. */
 int state_load(struct daemon *daemon);
+/* The file was found damaged: it is set aside, and a new one is there, to be written. */
+void state_renew(struct daemon *daemon);
 void state_close(struct daemon *daemon);
 
 /* The tenant, or its processes, have changed. */

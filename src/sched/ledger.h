@@ -81,7 +81,7 @@ int ledger_admit(struct ledger *ledger, const struct ledger_request *request,
 		 struct ledger_grant *ret_grant, struct ledger_refusal *ret_refusal);
 
 /* Puts a tenant back where it was. -EINVAL nonsense, -EBUSY somebody else has the TPCs or the
- * place, -EUSERS. */
+ * place, or the GPU does not have such TPCs, -EUSERS. */
 int ledger_restore(struct ledger *ledger, uint32_t tenant, const struct ledger_grant *grant);
 
 /* Frees what the tenant has. 0, or -ENOENT. */

@@ -96,6 +96,8 @@ static void exec_daemon(const struct test_daemon *d)
 	(void)snprintf(program, sizeof(program), "%s/bin/lithosd", build ? build : ".");
 	(void)setenv("LITHOS_LOG", "debug", 0);
 	(void)dup2(log, STDERR_FILENO);
+	for (int fd = 0; fd < 3 && d->closes_descriptors; fd++)
+		(void)close(fd);
 	if (d->config[0])
 		(void)execl(program, "lithosd", "--sim", "--config", d->config, "--socket",
 			    d->socket, "--state", d->state, NULL);

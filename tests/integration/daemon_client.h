@@ -34,6 +34,7 @@ struct test_daemon {
 	char config[CLIENT_PATH_BYTES]; /* written when config_text is given */
 	char state[CLIENT_PATH_BYTES];
 	char log[CLIENT_PATH_BYTES];
+	int closes_descriptors; /* it is started without 0, 1 and 2 */
 };
 
 /* Makes a folder and the paths; config_text NULL: --private. */

@@ -176,6 +176,10 @@ static void test_restore(void **state)
 	assert_int_equal(ledger_restore(&ledger, 4, &a), -EBUSY);
 	a.tpcs = (struct tpcset){{0}};
 	assert_int_equal(ledger_restore(&ledger, 4, &a), -EINVAL);
+	/* A guest owns nothing. */
+	b.place = SHM_NO_OWNER;
+	b.tpcs = ledger.gpu[0].free;
+	assert_int_equal(ledger_restore(&ledger, 4, &b), -EINVAL);
 	a.gpu = 1;
 	assert_int_equal(ledger_restore(&ledger, 4, &a), -EINVAL);
 	assert_int_equal(ledger_check(&ledger), 0);

@@ -226,6 +226,15 @@ static struct tenant *make_tenant(struct connection *c, const struct proto_admit
 	return tenant_new(c->daemon, &like);
 }
 
+/* A process that is known from its pid alone (no /proc) is waited for after a restart, as ever. */
+static void take_launcher(struct tenant *t, struct connection *c)
+{
+	char state;
+
+	c->reserves = t;
+	t->launcher_pid = process_stat(c->pid, &t->launcher_start, &state) == 0 ? c->pid : 0;
+}
+
 /* Admits, or refuses. */
 static void answer(struct connection *c, const struct proto_admit *message)
 {
@@ -252,7 +261,7 @@ static void answer(struct connection *c, const struct proto_admit *message)
 		connection_refuse(c, "the daemon is out of memory or descriptors");
 		return;
 	}
-	c->reserves = t;
+	take_launcher(t, c);
 	state_touch(t);
 	state_flush(daemon);
 	log_admitted(t);
@@ -326,7 +335,8 @@ int admit_return(struct connection *c, const struct proto_attach *message)
 	}
 	t->reservation = c;
 	t->is_awaited = 0;
-	c->reserves = t;
+	take_launcher(t, c);
+	state_touch(t);
 	send_admitted(c, t);
 	return 0;
 }

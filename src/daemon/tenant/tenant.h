@@ -60,6 +60,8 @@ struct tenant {
 	struct region grant_region; /* struct shm_grant */
 	struct region activity;     /* struct shm_activity; none while it is awaited */
 	struct connection *reservation;
+	pid_t launcher_pid; /* who took the reservation last; 0: not known */
+	uint64_t launcher_start;
 	int is_awaited; /* the reservation is known from before a restart, and not back yet */
 	int is_dirty;   /* the state file does not have it as it is */
 	uint32_t nr_processes;

@@ -22,19 +22,16 @@
 #include "cli/bench/children.h"
 #include "cli/bench/folder.h"
 #include "cli/bench/measure.h"
-#include "cli/bench/report.h"
+#include "cli/bench/report/report.h"
 #include "cli/bench/services.h"
 #include "cli/bench/systems.h"
 #include "cli/cli.h"
 #include "cli/paths.h"
 #include "sched/quota.h"
 
-/* Requests a second, when nothing else is said. */
-#define HYBRID_RATE 200
-#define LONG_RATE   500
-
 enum {
 	KEY_SCENARIO = 256,
+	KEY_MODEL,
 	KEY_TARGET,
 	KEY_SYSTEM,
 	KEY_REPETITIONS,
@@ -48,33 +45,48 @@ enum {
 	KEY_PYTHON,
 	KEY_READY_LIMIT,
 	KEY_ALLOW_SHORT,
+	KEY_DRAIN,
+	KEY_PROGRESS,
 	KEY_KEEP,
 };
 
 static const struct argp_option argp_options[] = {
-	{"scenario", KEY_SCENARIO, "hybrid|long", 0,
-	 "What runs: a service and a training job, or a short kernel and one of 30 ms", 0},
+	{"scenario", KEY_SCENARIO, "NAME", 0,
+	 "What runs: hybrid (a service and a training job), besteffort-graph (a job of long "
+	 "graphs), "
+	 "stacking (a service, a job with a quota, best effort), two-services, or long (a short "
+	 "kernel and one of 30 ms)",
+	 0},
+	{"model", KEY_MODEL, "NAME", 0, "Of the first program, where a scenario has several", 0},
 	{"target", KEY_TARGET, "gpu|sim", 0, "The real GPU, or the simulated one", 0},
 	{"system", KEY_SYSTEM, "NAME,...", 0,
-	 "Ways of sharing: alone, timeslice, mps, mps-priority, partition, lithos, lithos-auto, "
-	 "lithos-whole, lithos-atoms, lithos-claims (hybrid: up to lithos; long: the first three, "
-	 "lithos, lithos-whole, "
-	 "lithos-atoms and lithos-claims)",
+	 "Ways of sharing: alone, alone-mps, timeslice, mps, mps-priority, partition, lithos, "
+	 "lithos-alone, lithos-auto, lithos-whole, lithos-atoms, lithos-claims",
 	 0},
 	{"out", 'o', "FILE", 0, "The results, as JSON", 0},
 	{"repetitions", KEY_REPETITIONS, "N", 0, "How often each system is measured (3)", 0},
 	{"seconds", KEY_SECONDS, "S", 0, "Length of a measurement (8)", 0},
-	{"rate", KEY_RATE, "R", 0, "Requests a second (hybrid 200, long 500)", 0},
+	{"drain", KEY_DRAIN, "S", 0, "How long requests may take after it (20)", 0},
+	{"rate", KEY_RATE, "R,...", 0, "Requests a second, of one service after the other", 0},
 	{"scale", KEY_SCALE, "K", 0, "On sim: kernels K times longer, and K times fewer (10)", 0},
 	{"seed", KEY_SEED, "N", 0, "Of the requests' arrivals (1)", 0},
-	{"partition", KEY_PARTITION, "FG,BG", 0, "Quotas of partition (50%,50%)", 0},
-	{"fg-quota", KEY_FG_QUOTA, "QUOTA", 0, "Quota of the service under lithos (100%)", 0},
+	{"partition", KEY_PARTITION, "QUOTA,...", 0, "Quotas of partition, one a program", 0},
+	{"fg-quota", KEY_FG_QUOTA, "QUOTA", 0, "Quota of the first program under lithos", 0},
 	{"mps-control", KEY_MPS_CONTROL, "PATH", 0, "MPS' control program", 0},
 	{"python", KEY_PYTHON, "PATH", 0, "Python with PyTorch, for the GPU (python3)", 0},
 	{"ready-limit", KEY_READY_LIMIT, "S", 0, "How long programs may take to warm up (240)", 0},
 	{"allow-short", KEY_ALLOW_SHORT, NULL, 0, "Measure fewer than 800 requests", 0},
+	{"progress", KEY_PROGRESS, NULL, 0,
+	 "A line a measurement on standard error, also on a pipe", 0},
 	{"keep", KEY_KEEP, NULL, 0, "Keep the folder with the programs' logs and raw results", 0},
 	{0},
+};
+
+/* The options, and what is looked up when all of the line is known. */
+struct bench_line {
+	struct bench_options options;
+	const char *scenario;
+	const char *model;
 };
 
 static double positive(const char *arg, struct argp_state *state)
@@ -120,17 +132,58 @@ static void take_systems(struct bench_options *options, const char *arg, struct 
 	}
 }
 
+/* The next of several words between commas; 0 after the last. */
+static int next_word(const char **at, char ret_word[16], const char *option,
+		     struct argp_state *state)
+{
+	size_t n = strcspn(*at, ",");
+
+	if (n == 0 || n >= 16)
+		argp_error(state, "--%s '%s' has an empty or a long word", option, *at);
+	(void)snprintf(ret_word, 16, "%.*s", (int)n, *at);
+	*at += n;
+	if (**at == '\0')
+		return 0;
+	(*at)++;
+	return 1;
+}
+
 static void take_partition(struct bench_options *options, const char *arg, struct argp_state *state)
 {
 	struct quota quota;
-	int used = 0;
+	size_t nr = 0;
+	int has_more;
 
-	if (sscanf(arg, "%15[^,],%15[^,]%n", options->partition[0], options->partition[1], &used) !=
-		    2 ||
-	    arg[used] != '\0' || quota_parse(options->partition[0], &quota) < 0 ||
-	    quota_parse(options->partition[1], &quota) < 0)
-		argp_error(state, "--partition is two quotas, like 33,33 or 75%%,25%%, not '%s'",
-			   arg);
+	memset(options->partition, 0, sizeof(options->partition));
+	do {
+		if (nr == BENCH_MAX_TENANTS) {
+			argp_error(state, "--partition has more than %d quotas", BENCH_MAX_TENANTS);
+			return;
+		}
+		has_more = next_word(&arg, options->partition[nr], "partition", state);
+		if (quota_parse(options->partition[nr], &quota) < 0)
+			argp_error(state, "--partition: '%s' is not a quota",
+				   options->partition[nr]);
+		nr++;
+	} while (has_more);
+}
+
+/* In the order of the services; check_options() gives each its own. */
+static void take_rates(struct bench_options *options, const char *arg, struct argp_state *state)
+{
+	size_t nr = 0;
+	char word[16];
+	int has_more;
+
+	memset(options->rate, 0, sizeof(options->rate));
+	do {
+		if (nr == BENCH_MAX_TENANTS) {
+			argp_error(state, "--rate has more than %d numbers", BENCH_MAX_TENANTS);
+			return;
+		}
+		has_more = next_word(&arg, word, "rate", state);
+		options->rate[nr++] = positive(word, state);
+	} while (has_more);
 }
 
 static void take_quota(struct bench_options *options, const char *arg, struct argp_state *state)
@@ -142,16 +195,26 @@ static void take_quota(struct bench_options *options, const char *arg, struct ar
 	options->fg_quota = arg;
 }
 
-static void take_name(const char *arg, const char *const names[2], const char *option,
-		      struct argp_state *state)
+static void take_target(struct bench_options *options, const char *arg, struct argp_state *state)
 {
-	if (strcmp(arg, names[0]) != 0 && strcmp(arg, names[1]) != 0)
-		argp_error(state, "--%s '%s' is not known", option, arg);
+	options->is_sim = strcmp(arg, "sim") == 0;
+	if (!options->is_sim && strcmp(arg, "gpu") != 0)
+		argp_error(state, "--target '%s' is not known: gpu or sim", arg);
+}
+
+static void take_scenario(struct bench_line *line, const char *arg, struct argp_state *state)
+{
+	char names[BENCH_TEXT_MAX];
+
+	scenario_names(NULL, ", ", names, sizeof(names));
+	line->scenario = arg;
+	if (scenario_find(arg, NULL) == NULL)
+		argp_error(state, "--scenario '%s' is not known: %s", arg, names);
 }
 
 static error_t parse_number(int key, const char *arg, struct argp_state *state)
 {
-	struct bench_options *options = state->input;
+	struct bench_options *options = &((struct bench_line *)state->input)->options;
 
 	switch (key) {
 	case KEY_REPETITIONS:
@@ -163,8 +226,8 @@ static error_t parse_number(int key, const char *arg, struct argp_state *state)
 	case KEY_SECONDS:
 		options->seconds = positive(arg, state);
 		return 0;
-	case KEY_RATE:
-		options->rate = positive(arg, state);
+	case KEY_DRAIN:
+		options->drain_s = positive(arg, state);
 		return 0;
 	case KEY_SCALE:
 		options->scale = positive(arg, state);
@@ -179,18 +242,21 @@ static error_t parse_number(int key, const char *arg, struct argp_state *state)
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	static const char *const scenarios[] = {BENCH_HYBRID, BENCH_LONG};
-	static const char *const targets[] = {"gpu", "sim"};
-	struct bench_options *options = state->input;
+	struct bench_line *line = state->input;
+	struct bench_options *options = &line->options;
 
 	switch (key) {
 	case KEY_SCENARIO:
-		take_name(arg, scenarios, "scenario", state);
-		options->scenario = arg;
+		take_scenario(line, arg, state);
+		return 0;
+	case KEY_MODEL:
+		line->model = arg;
 		return 0;
 	case KEY_TARGET:
-		take_name(arg, targets, "target", state);
-		options->is_sim = strcmp(arg, "sim") == 0;
+		take_target(options, arg, state);
+		return 0;
+	case KEY_RATE:
+		take_rates(options, arg, state);
 		return 0;
 	case KEY_SYSTEM:
 		take_systems(options, arg, state);
@@ -213,6 +279,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case KEY_ALLOW_SHORT:
 		options->allows_short = 1;
 		return 0;
+	case KEY_PROGRESS:
+		options->tells_progress = 1;
+		return 0;
 	case KEY_KEEP:
 		options->keeps_folder = 1;
 		return 0;
@@ -224,23 +293,87 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* What cannot be seen from one option alone. */
-static int check_options(struct bench_options *options)
+static int find_scenario(struct bench_line *line)
 {
-	int is_long = strcmp(options->scenario, BENCH_LONG) == 0;
+	char names[BENCH_TEXT_MAX];
 
-	if (options->rate == 0)
-		options->rate = is_long ? LONG_RATE : HYBRID_RATE;
+	line->options.scenario = scenario_find(line->scenario, line->model);
+	if (line->options.scenario != NULL)
+		return 0;
+	scenario_names(line->scenario, ", ", names, sizeof(names));
+	cli_error("--model '%s' is not one of %s: %s", line->model, line->scenario, names);
+	return -EINVAL;
+}
+
+/* The rates of the line belong to the services in turn; a tenant without one keeps its row's. */
+static int spread_rates(struct bench_options *options)
+{
+	double given[BENCH_MAX_TENANTS];
+	size_t used = 0;
+
+	memcpy(given, options->rate, sizeof(given));
+	memset(options->rate, 0, sizeof(options->rate));
+	for (size_t i = 0; i < scenario_nr_tenants(options->scenario); i++) {
+		const struct bench_tenant *tenant = &options->scenario->tenant[i];
+
+		if (!tenant_is_service(tenant))
+			continue;
+		options->rate[i] =
+			used < BENCH_MAX_TENANTS && given[used] > 0 ? given[used] : tenant->rate;
+		used++;
+	}
+	if (used < BENCH_MAX_TENANTS && given[used] > 0) {
+		cli_error("--rate has more than the %zu numbers that %s needs", used,
+			  options->scenario->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_partition(const struct bench_options *options)
+{
+	size_t nr = scenario_nr_tenants(options->scenario);
+	size_t given = 0;
+
+	while (given < BENCH_MAX_TENANTS && options->partition[given][0] != '\0')
+		given++;
+	if (given == 0 || given == nr)
+		return 0;
+	cli_error("--partition needs %zu quotas for %s, like %s%s, not %zu", nr,
+		  options->scenario->name, nr == 2 ? "75%,25%" : "50%,25%,25%",
+		  nr > 3 ? ",..." : "", given);
+	return -EINVAL;
+}
+
+static int check_requests(const struct bench_options *options)
+{
+	for (size_t i = 0; i < BENCH_MAX_TENANTS && !options->allows_short; i++) {
+		double nr = options->seconds * options->rate[i];
+
+		if (options->rate[i] > 0 && nr < BENCH_MIN_REQUESTS) {
+			cli_error("%.0f requests a measurement are too few for a p99, which needs "
+				  "%d: raise --seconds, or say --allow-short",
+				  nr, BENCH_MIN_REQUESTS);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/* What cannot be seen from one option alone. */
+static int check_options(struct bench_line *line)
+{
+	struct bench_options *options = &line->options;
+
+	if (find_scenario(line) < 0)
+		return -EINVAL;
 	if (options->out == NULL) {
 		cli_error("bench needs --out FILE for its results");
 		return -EINVAL;
 	}
-	if (!options->allows_short && options->seconds * options->rate < BENCH_MIN_REQUESTS) {
-		cli_error("%.0f requests a measurement are too few for a p99, which needs %d: "
-			  "raise --seconds, or say --allow-short",
-			  options->seconds * options->rate, BENCH_MIN_REQUESTS);
+	if (spread_rates(options) < 0 || check_partition(options) < 0 ||
+	    check_requests(options) < 0)
 		return -EINVAL;
-	}
 	if (options->nr_systems == 0)
 		options->nr_systems = systems_of(options->scenario, options->systems);
 	return 0;
@@ -298,6 +431,8 @@ static int run_all(struct bench *bench)
 			cli_error("cannot write %s: %s", options->out, strerror(-r));
 			return r;
 		}
+		if (options->tells_progress)
+			report_print_one(bench, m, stderr);
 		nr_failed += m->has_failed;
 		if (m->has_failed)
 			cli_error("%s, repetition %u: %s", system->name, repetition + 1, m->why);
@@ -309,8 +444,10 @@ static int run_all(struct bench *bench)
 
 static void free_measurements(struct bench *bench)
 {
-	for (size_t i = 0; bench->measurements != NULL && i < bench->nr_measurements; i++)
-		free(bench->measurements[i].latency_ms);
+	for (size_t i = 0; bench->measurements != NULL && i < bench->nr_measurements; i++) {
+		for (size_t t = 0; t < BENCH_MAX_TENANTS; t++)
+			free(bench->measurements[i].tenant[t].latency_ms);
+	}
 	free(bench->measurements);
 	bench->measurements = NULL;
 }
@@ -341,29 +478,29 @@ static int bench_run(struct bench *bench)
 
 int verb_bench(int argc, char **argv)
 {
-	static const struct argp argp = {
-		argp_options,
-		parse,
-		NULL,
-		"Runs a service and a background job together under several ways of sharing a GPU "
-		"and compares the service's latency and the job's rate. Exit code: 0; 1 when a "
-		"measurement failed; 2 for mistakes on the line.",
-		NULL,
-		NULL,
-		NULL};
+	static const struct argp argp = {argp_options,
+					 parse,
+					 NULL,
+					 "Runs services and jobs together under several ways of "
+					 "sharing a GPU and compares the "
+					 "services' latencies and the jobs' rates. Exit code: 0; 1 "
+					 "when a measurement failed; "
+					 "2 for mistakes on the line.",
+					 NULL,
+					 NULL,
+					 NULL};
 	static struct bench bench;
+	struct bench_line line = {.scenario = "hybrid",
+				  .options = {.python = "python3",
+					      .repetitions = 3,
+					      .seconds = 8,
+					      .drain_s = 20,
+					      .scale = 10,
+					      .ready_limit_s = 240,
+					      .seed = 1}};
 
-	bench.options = (struct bench_options){.scenario = BENCH_HYBRID,
-					       .python = "python3",
-					       .fg_quota = "100%",
-					       .partition = {"50%", "50%"},
-					       .repetitions = 3,
-					       .seconds = 8,
-					       .scale = 10,
-					       .ready_limit_s = 240,
-					       .seed = 1};
-	if (argp_parse(&argp, argc, argv, 0, NULL, &bench.options) != 0 ||
-	    check_options(&bench.options) < 0)
+	if (argp_parse(&argp, argc, argv, 0, NULL, &line) != 0 || check_options(&line) < 0)
 		return EXIT_USAGE;
+	bench.options = line.options;
 	return find_everything(&bench) < 0 ? 1 : bench_run(&bench);
 }

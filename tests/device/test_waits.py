@@ -38,6 +38,15 @@ class Waits(unittest.TestCase):
         self.assertGreater(rows["shared"]["p99_ratio"], rows["shared"]["p99_ratio_without_added"])
         self.assertIn("shared", waits.render(rows))
 
+    def test_latencies_as_text(self):
+        made = bench(alone=(1.1, 0), shared=(1.2, 0.3))
+        text = bench(alone=(1.1, 0), shared=(1.2, 0.3))
+        for system in text["repetitions"][0]["systems"]:
+            words = " ".join(str(round(1e3 * ms)) for ms in system.pop("latencies_ms"))
+            system["tenants"] = [{"name": "foreground", "latencies_us": words}]
+        wait = waits.analyse(text)["shared"]["wait_ms"]
+        self.assertAlmostEqual(wait, waits.analyse(made)["shared"]["wait_ms"], places=2)
+
     def test_other_arrivals_are_left_out(self):
         made = bench(alone=(1.1, 0), short=(1.1, 0))
         made["repetitions"][0]["systems"][1]["latencies_ms"].pop()

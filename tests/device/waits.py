@@ -80,6 +80,16 @@ def queue_p99(rate, service_ms, waits_ms, seed=1):
     return percentile(latencies, 99)
 
 
+def latencies_ms(system):
+    """Of the service; older files have them as numbers."""
+    if "latencies_ms" in system:
+        return system["latencies_ms"] or []
+    for tenant in system.get("tenants", []):
+        if "latencies_us" in tenant:
+            return [int(word) / 1e3 for word in tenant["latencies_us"].split()]
+    return []
+
+
 def collect(bench):
     """First and following requests' times by system, of all repetitions."""
     settings = bench["parameters"]
@@ -90,7 +100,7 @@ def collect(bench):
                                            bench["seed"] + repetition["repetition"] - 1)
                     if a >= settings["lead_s"] * 1e3]  # fmt: skip
         for system in repetition["systems"]:
-            latencies = system.get("latencies_ms") or []
+            latencies = latencies_ms(system)
             # A service that fell behind and was stopped has answered some only.
             if len(latencies) != len(arrivals):
                 continue

@@ -65,13 +65,21 @@ result() {
 	run -2 "$LITHOS" bench --out out.json --system lithos-
 	run -2 "$LITHOS" bench --out out.json --target moon
 	run -2 "$LITHOS" bench --out out.json --scenario short
-	assert_line "--scenario 'short' is not known"
+	assert_line "--scenario 'short' is not known: hybrid, .*two-services"
 	run -2 "$LITHOS" bench --out out.json --scenario long --seconds 1
 	assert_line '500 requests .* too few'
 	run -2 "$LITHOS" bench --out out.json --partition 33
 	run -2 "$LITHOS" bench --out out.json --partition 33,x
 	run -2 "$LITHOS" bench --out out.json --repetitions 0
 	run -2 "$LITHOS" bench --out out.json --fg-quota 0
+	run -2 "$LITHOS" bench --out out.json --partition 50%,25%,25%
+	assert_line 'needs 2 quotas for hybrid'
+	run -2 "$LITHOS" bench --out out.json --scenario stacking --partition 1,2,3,4,5
+	run -2 "$LITHOS" bench --out out.json --scenario two-services --rate 300,0
+	run -2 "$LITHOS" bench --out out.json --scenario two-services --rate 300,300,300
+	assert_line 'more than the 2 numbers that two-services needs'
+	run -2 "$LITHOS" bench --out out.json --scenario two-services --model bert
+	assert_line "'bert' is not one of two-services: vit-b, resnet101"
 	[ ! -e out.json ]
 }
 
@@ -81,12 +89,12 @@ result() {
 	# A pipe gets no progress.
 	# shellcheck disable=SC2154 # bats sets it
 	assert_equal "$stderr" ""
-	assert_line '^mps-priority +[0-9.]+ +[0-9.]+'
+	assert_line '^mps-priority +foreground +[0-9.]+ +[0-9.]+'
 	assert_line 'fewer than 800 requests'
 	result 'list(r) and r["target"] == "sim" and r["scenario"] == "hybrid" and "simulated" in r["device"]'
 	result 'len(s) == 4 and len({row["fg_requests"] for row in r["systems"]}) == 1'
 	result 'all(row["bg_rate"] > 0 and row["fg_p50_ms"] <= row["fg_p95_ms"] <= row["fg_p99_ms"] for row in s.values())'
-	result 'all(len(row["latencies_ms"]) == row["fg_requests"] > 10 for row in raw.values())'
+	result 'all(len(row["tenants"][0]["latencies_us"].split()) == row["fg_requests"] > 10 for row in raw.values())'
 	result 's["alone"]["fg_p99_ratio"] == 1 and s["mps"]["bg_leftover_ratio"] > 0'
 	result 'r["parameters"]["is_short"] and r["seed"] == 1 and any("lithos" in v for v in r["versions"])'
 }
@@ -108,7 +116,7 @@ result() {
 @test "a program that is never ready is given up" {
 	LITHOS_SIM_FAULT=slow-init=100000 run bench mps --ready-limit 1
 	assert_status 1
-	assert_line 'mps, repetition 1: not ready after 1 s: foreground: still running'
+	assert_line 'mps, repetition 1: not loaded after 1 s: foreground: still running'
 }
 
 @test "an MPS that does not start is given up" {

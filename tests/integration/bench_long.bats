@@ -41,7 +41,7 @@ result() {
 @test "both programs run their kernels, with the same rounds under each system" {
 	run bench alone,mps
 	assert_status 0
-	assert_line '^mps +[0-9.]+'
+	assert_line '^mps +foreground +[0-9.]+'
 	result 'r["scenario"] == "long" and r["target"] == "sim" and r["parameters"]["request_rate"] == 40'
 	result 's["alone"]["fg_requests"] == s["mps"]["fg_requests"] > 10'
 	result 's["alone"]["bg_rate"] > 0 and s["mps"]["bg_rate"] > 0'
@@ -77,7 +77,7 @@ result() {
 	[ -x "$BUILD_DIR/bin/lithosd" ] || skip "no lithosd"
 	run bench lithos-whole,lithos-atoms,lithos-claims
 	assert_status 0
-	assert_line '^lithos-claims +[0-9.]+'
+	assert_line '^lithos-claims +foreground +[0-9.]+'
 	result 'all(row["bg_rate"] > 0 and row["fg_requests"] > 10 for row in s.values()) and len(s) == 3'
 	# Ratios need `alone`.
 	result 'all(row["fg_p99_ratio"] is None for row in s.values())'

@@ -9,12 +9,19 @@
 
 #include <jansson.h>
 
-#include "cli/bench/measure.h"
-#include "cli/bench/report.h"
+#include "cli/bench/report/report.h"
+#include "cli/bench/results.h"
 #include "cli/bench/systems.h"
 
-static const char *const keys[] = {"name",        "fg_p50_ms", "fg_p95_ms",         "fg_p99_ms",
-				   "fg_requests", "bg_rate",   "bg_leftover_ratio", "fg_p99_ratio"};
+static const char *const keys[] = {
+	"name",         "fg_p50_ms",      "fg_p95_ms", "fg_p99_ms",     "fg_requests",
+	"fg_p50_ratio", "fg_p99_ratio",   "bg_rate",   "bg_rate_ratio", "bg_leftover_ratio",
+	"rate_sum",     "rate_sum_worst", "tenants"};
+static const char *const tenant_keys[] = {"name",      "p50_ms",     "p95_ms",     "p99_ms",
+					  "p50_ratio", "p99_ratio",  "rate",       "rate_ratio",
+					  "requests",  "unfinished", "service_ms", "worst"};
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Two systems, three repetitions; p99 of 100 requests is the 99th. */
 static void fill(struct bench *bench, struct measurement *measurements)
@@ -24,17 +31,22 @@ static void fill(struct bench *bench, struct measurement *measurements)
 
 	for (unsigned int i = 0; i < 6; i++) {
 		struct measurement *m = &measurements[i];
+		struct tenant_result *service = &m->tenant[0], *job = &m->tenant[1];
 		unsigned int turn = i / 2;
 
 		*m = (struct measurement){.system = bench->options.systems[i % 2],
-					  .repetition = turn,
-					  .latency_ms = latencies + (size_t)100 * i,
-					  .nr_requests = 100,
-					  .service_ms = 1,
-					  .bg_rate = i % 2 ? 4 : 10};
+					  .repetition = turn};
+		for (int t = 0; t < BENCH_MAX_TENANTS; t++)
+			results_clear(&m->tenant[t]);
+		service->latency_ms = latencies + (size_t)100 * i;
+		service->nr_requests = 100;
+		service->service_ms = 1;
+		service->rate = 50;
+		job->rate = i % 2 ? 4 + turn : 10;
 		for (int n = 0; n < 100; n++)
-			m->latency_ms[n] = (100 - n) * (i % 2 ? slower[turn] : 1) * (turn + 1);
-		measure_percentiles(m);
+			service->latency_ms[n] =
+				(100 - n) * (i % 2 ? slower[turn] : 1) * (turn + 1);
+		results_percentiles(service);
 	}
 	bench->measurements = measurements;
 	bench->nr_measurements = 6;
@@ -45,12 +57,10 @@ static void make(struct bench *bench)
 {
 	static struct measurement measurements[6];
 
-	*bench = (struct bench){.options = {.scenario = "hybrid",
-					    .fg_quota = "100%",
-					    .partition = {"1", "2"},
+	*bench = (struct bench){.options = {.scenario = scenario_find("hybrid", NULL),
 					    .nr_systems = 2,
 					    .repetitions = 3,
-					    .rate = 200,
+					    .rate = {200},
 					    .seconds = 8,
 					    .seed = 5}};
 	bench->options.systems[0] = system_find("alone", 5);
@@ -79,10 +89,21 @@ static double number(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
+static int is_near(double a, double b)
+{
+	return fabs(a - b) < 1e-5;
+}
+
+static const json_t *tenant_of(const json_t *system, size_t i)
+{
+	return json_array_get(json_object_get(system, "tenants"), i);
+}
+
 static void test_medians_and_ratios(void **state)
 {
 	struct bench bench;
-	json_t *report, *systems, *mps;
+	json_t *report;
+	const json_t *systems, *mps, *service, *job;
 
 	(void)state;
 	make(&bench);
@@ -92,32 +113,75 @@ static void test_medians_and_ratios(void **state)
 	mps = json_array_get(systems, 1);
 	assert_string_equal(json_string_value(json_object_get(mps, "name")), "mps");
 	/* p99 alone 99, 198, 297; under MPS 99, 396, 445.5: ratios 1, 2, 1.5. */
-	assert_true(fabs(number(mps, "fg_p99_ms") - 396) < 1e-6);
-	assert_true(fabs(number(mps, "fg_p99_ratio") - 1.5) < 1e-6);
-	assert_true(fabs(number(mps, "bg_leftover_ratio") - 0.5) < 1e-6);
+	assert_true(is_near(number(mps, "fg_p99_ms"), 396));
+	assert_true(is_near(number(mps, "fg_p99_ratio"), 1.5));
+	assert_true(is_near(number(mps, "fg_p50_ratio"), 1.5));
+	/* The job's rates are 4, 5 and 6 of 10, of which the service leaves 8. */
+	assert_true(is_near(number(mps, "bg_leftover_ratio"), 0.625));
+	assert_true(is_near(number(mps, "bg_rate_ratio"), 0.5));
+	assert_true(is_near(number(mps, "rate_sum"), 1.5));
+	assert_true(is_near(number(mps, "rate_sum_worst"), 1.4));
 	assert_true(number(mps, "fg_requests") == 100);
+	service = tenant_of(mps, 0);
+	job = tenant_of(mps, 1);
+	assert_true(is_near(number(service, "p99_ratio"), 1.5));
+	assert_true(is_near(number(json_object_get(service, "worst"), "p99_ratio"), 2));
+	assert_true(is_near(number(json_object_get(service, "worst"), "p99_ms"), 445.5));
+	assert_true(is_near(number(json_object_get(job, "worst"), "rate_ratio"), 0.4));
+	assert_true(json_is_null(json_object_get(job, "p99_ms")));
 	json_decref(report);
 }
 
 static void test_keys(void **state)
 {
 	struct bench bench;
-	json_t *report, *system, *turn;
+	json_t *report;
+	const json_t *system, *turn, *tenant;
+	const char *text;
 
 	(void)state;
 	make(&bench);
 	report = written(&bench);
 	system = json_array_get(json_object_get(report, "systems"), 0);
-	assert_int_equal(json_object_size(system), sizeof(keys) / sizeof(keys[0]));
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	assert_int_equal(json_object_size(system), LENGTH(keys));
+	for (size_t i = 0; i < LENGTH(keys); i++)
 		assert_non_null(json_object_get(system, keys[i]));
+	tenant = tenant_of(system, 1);
+	assert_int_equal(json_object_size(tenant), LENGTH(tenant_keys));
+	for (size_t i = 0; i < LENGTH(tenant_keys); i++)
+		assert_non_null(json_object_get(tenant, tenant_keys[i]));
 	assert_string_equal(json_string_value(json_object_get(report, "scenario")), "hybrid");
+	assert_string_equal(json_string_value(json_object_get(report, "model")), "resnet50");
 	assert_string_equal(json_string_value(json_object_get(report, "target")), "gpu");
 	assert_string_equal(json_string_value(json_object_get(report, "device")), "GPU");
 	assert_int_equal(json_integer_value(json_object_get(report, "seed")), 5);
 	turn = json_array_get(json_object_get(report, "repetitions"), 2);
 	system = json_array_get(json_object_get(turn, "systems"), 1);
-	assert_int_equal(json_array_size(json_object_get(system, "latencies_ms")), 100);
+	text = json_string_value(json_object_get(tenant_of(system, 0), "latencies_us"));
+	assert_non_null(text);
+	assert_memory_equal(text, "450000 445500 441000 ", 21);
+	assert_null(json_object_get(tenant_of(system, 1), "latencies_us"));
+	json_decref(report);
+}
+
+/* A scenario of three has no foreground and no background. */
+static void test_three_tenants(void **state)
+{
+	struct bench bench;
+	json_t *report;
+	const json_t *system;
+
+	(void)state;
+	make(&bench);
+	bench.options.scenario = scenario_find("stacking", NULL);
+	report_compare(&bench);
+	report = written(&bench);
+	system = json_array_get(json_object_get(report, "systems"), 1);
+	assert_int_equal(json_array_size(json_object_get(system, "tenants")), 3);
+	assert_null(json_object_get(system, "fg_p99_ms"));
+	assert_true(is_near(number(tenant_of(system, 0), "p99_ratio"), 1.5));
+	/* The third was not measured, so there is no sum. */
+	assert_true(json_is_null(json_object_get(system, "rate_sum")));
 	json_decref(report);
 }
 
@@ -153,13 +217,13 @@ static void test_table(void **state)
 
 	(void)state;
 	make(&bench);
-	bench.measurements[1].nr_unfinished = 3;
+	bench.measurements[1].tenant[0].nr_unfinished = 3;
 	assert_non_null(file);
 	assert_int_equal(report_print(&bench, file), 0);
 	assert_int_equal(fclose(file), 0);
-	assert_non_null(strstr(text, "FG_P99_MS"));
+	assert_non_null(strstr(text, "P99_MS"));
 	assert_non_null(strstr(text, "mps"));
-	assert_non_null(strstr(text, "3 of 100 requests were not answered"));
+	assert_non_null(strstr(text, "3 of 100 requests of foreground were not answered"));
 }
 
 int main(void)
@@ -167,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_medians_and_ratios),
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_three_tenants),
 		cmocka_unit_test(test_failure_is_null),
 		cmocka_unit_test(test_table),
 	};

@@ -88,10 +88,13 @@ static void test_told(void **state)
 	struct arrivals arrivals = {at, 2};
 	struct session_times times = {1, 2, 3};
 
-	assert_int_equal(session_write_arrivals(session, &arrivals), 0);
+	assert_int_equal(session_write_arrivals(session, "a", &arrivals), 0);
+	assert_int_equal(session_turn(session, "a"), 0);
 	assert_int_equal(session_go(session, &times), 0);
 	assert_int_equal(session_stop(session), 0);
-	assert_true(session_has(session, "arrivals", ""));
+	assert_true(session_has(session, "arrivals", "a"));
+	assert_true(session_has(session, "turn", "a"));
+	assert_false(session_has(session, "turn", "b"));
 	assert_true(session_has(session, "go", ""));
 	assert_true(session_has(session, "stop", ""));
 	assert_false(session_has(session, "go", "new"));

@@ -2,6 +2,8 @@
 /* The scenarios' kernels add up to what they should, at every scale. */
 #include "base_files.h"
 
+#include <errno.h>
+
 #include "bench/long/shape.h"
 #include "bench/sim/workload.h"
 
@@ -26,11 +28,11 @@ static void test_totals(void **state)
 	struct workload work;
 
 	(void)state;
-	assert_int_equal(workload_foreground(&work, SMS, 1), 0);
+	assert_int_equal(workload_make(&work, "resnet50", SMS, 1), 0);
 	assert_int_equal(work.nr, 282);
 	assert_true(total_ms(&work) > 0.9 && total_ms(&work) < 1.2);
 	free(work.kernel);
-	assert_int_equal(workload_background(&work, SMS, 1), 0);
+	assert_int_equal(workload_make(&work, "llama-train", SMS, 1), 0);
 	assert_int_equal(work.nr, 1089);
 	assert_true(total_ms(&work) > 95 && total_ms(&work) < 115);
 	free(work.kernel);
@@ -44,11 +46,11 @@ static void test_scale_keeps_totals(void **state)
 	for (size_t i = 0; i < sizeof(scales) / sizeof(scales[0]); i++) {
 		struct workload work;
 
-		assert_int_equal(workload_background(&work, SMS, scales[i]), 0);
+		assert_int_equal(workload_make(&work, "llama-train", SMS, scales[i]), 0);
 		assert_true((double)work.nr < 1089 / scales[i] + 1);
 		assert_true(total_ms(&work) > 90 && total_ms(&work) < 120);
 		free(work.kernel);
-		assert_int_equal(workload_foreground(&work, SMS, scales[i]), 0);
+		assert_int_equal(workload_make(&work, "resnet50", SMS, scales[i]), 0);
 		assert_true(total_ms(&work) > 0.85 && total_ms(&work) < 1.3);
 		free(work.kernel);
 	}
@@ -60,10 +62,27 @@ static void test_never_none(void **state)
 	struct workload work;
 
 	(void)state;
-	assert_int_equal(workload_foreground(&work, 16, 1e6), 0);
+	assert_int_equal(workload_make(&work, "resnet50", 16, 1e6), 0);
 	assert_int_equal(work.nr, 1);
 	assert_true(work.kernel[0].nr_blocks == 16);
 	free(work.kernel);
+}
+
+/* Every name that a scenario uses is there. */
+static void test_names(void **state)
+{
+	static const char *const names[] = {"resnet50",    "resnet50-b32", "vit-b",
+					    "bert-base",   "bert-large",   "prefill",
+					    "llama-train", "gpt2-train"};
+	struct workload work;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(workload_make(&work, names[i], SMS, 10), 0);
+		assert_true(work.nr > 1 && total_ms(&work) > 0.5);
+		free(work.kernel);
+	}
+	assert_int_equal(workload_make(&work, "resnet", SMS, 10), -ENOENT);
 }
 
 static void test_long_shapes(void **state)
@@ -99,9 +118,8 @@ static void test_long_shapes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_totals),
-		cmocka_unit_test(test_scale_keeps_totals),
-		cmocka_unit_test(test_never_none),
+		cmocka_unit_test(test_totals),      cmocka_unit_test(test_scale_keeps_totals),
+		cmocka_unit_test(test_never_none),  cmocka_unit_test(test_names),
 		cmocka_unit_test(test_long_shapes),
 	};
 

@@ -7,6 +7,7 @@ sees all of it. Needs nothing but Python.
 """
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -34,11 +35,19 @@ class Session:
         self._publish("ready", [f"device {device}", *(f"version {v}" for v in versions),
                                 *(f"service_ns {ns}" for ns in service_ns)])
 
-    def wait_go(self):
-        while not os.path.exists(self._path("go")):
+    def _wait_for(self, kind):
+        while not os.path.exists(self._path(kind)):
             if self.is_stopped():
                 sys.exit(0)
             time.sleep(0.002)
+
+    def wait_turn(self):
+        """Loaded; before the warm-up, which the others shall not disturb."""
+        self._publish("loaded", [])
+        self._wait_for(f"turn.{self.name}")
+
+    def wait_go(self):
+        self._wait_for("go")
         with open(self._path("go"), encoding="utf-8") as go:
             self.start_ns, self.begin_ns, self.end_ns = (int(word) for word in go.read().split())
 
@@ -59,7 +68,7 @@ class Session:
             pass
 
     def arrivals(self):
-        with open(self._path("arrivals"), encoding="utf-8") as lines:
+        with open(self._path(f"arrivals.{self.name}"), encoding="utf-8") as lines:
             return [int(line) for line in lines]
 
     def done(self):
@@ -69,18 +78,25 @@ class Session:
         self._publish("result", [f"{first} {second}" for first, second in rows])
 
 
-def from_command_line(description):
+def from_command_line(description, add_arguments=None):
+    """The session and the options; add_arguments(parser) adds more of these."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--dir", required=True)
     parser.add_argument("--name", required=True)
+    if add_arguments is not None:
+        add_arguments(parser)
     options = parser.parse_args()
-    return Session(options.dir, options.name)
+    return Session(options.dir, options.name), options
 
 
 def serve_schedule(session, serve):
     """Open loop with one worker: a request that comes while another is served waits, and its
     latency counts from its arrival. Returns (index, completion) of those answered before `stop`."""
     rows = []
+    # A collection among the hundred thousands of objects of PyTorch takes as long as many requests.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     for index, at_ns in enumerate(session.arrivals()):
         if session.is_stopped():
             return rows

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels of the hybrid scenario on the simulated GPU: how many, how long, how many blocks. */
+/* The kernels of a scenario's program on the simulated GPU: how many, how long, how many blocks. */
 #ifndef LITHOS_BENCH_SIM_WORKLOAD_H
 #define LITHOS_BENCH_SIM_WORKLOAD_H
 
@@ -17,10 +17,11 @@ struct workload {
 };
 
 /*
- * One request or one training step on a GPU of so many SMs, each of which holds two blocks. Every
- * kernel is `scale` times longer and there are `scale` times fewer. Owned. -ENOMEM.
+ * One pass of a model on a GPU of so many SMs, each of which holds two blocks. Every kernel is
+ * `scale` times longer and there are `scale` times fewer. Owned. -ENOMEM; -ENOENT for a name that
+ * is not in the table.
  */
-int workload_foreground(struct workload *ret_workload, unsigned int nr_sms, double scale);
-int workload_background(struct workload *ret_workload, unsigned int nr_sms, double scale);
+int workload_make(struct workload *ret_workload, const char *name, unsigned int nr_sms,
+		  double scale);
 
 #endif

@@ -73,6 +73,19 @@ int session_is_stopped(const struct session *session)
 	return access(path, F_OK) == 0;
 }
 
+int session_wait_turn(const struct session *session)
+{
+	FILE *file = session_create(session, "loaded");
+	int r = file != NULL ? session_publish(session, "loaded", file) : -errno;
+
+	while (r == 0 && !session_has(session, "turn")) {
+		if (session_is_stopped(session))
+			return -ECANCELED;
+		sleep_ns(LOOK_NS);
+	}
+	return r;
+}
+
 int session_wait_go(struct session *session)
 {
 	char path[SESSION_PATH_MAX];
@@ -145,7 +158,7 @@ int session_arrivals(const struct session *session, int64_t **ret_at_ns, size_t 
 	int r = 0;
 	FILE *file;
 
-	path_of(session, "arrivals", 1, 0, path);
+	path_of(session, "arrivals", 0, 0, path);
 	file = fopen(path, "re");
 	if (file == NULL)
 		return -errno;

@@ -33,6 +33,8 @@ struct session_rows {
 FILE *session_create(const struct session *session, const char *kind);
 int session_publish(const struct session *session, const char *kind, FILE *file);
 
+/* Says that the program can begin to warm up, and waits until it shall; -ECANCELED as below. */
+int session_wait_turn(const struct session *session);
 /* Waits for `go`, or for `stop` (-ECANCELED). */
 int session_wait_go(struct session *session);
 /* Whether KIND.NAME is there. */

@@ -178,8 +178,10 @@ static int background(struct tenant *t)
 
 int tenant_run(struct tenant *tenant)
 {
-	int r = tenant_is_foreground(tenant) ? foreground(tenant) : background(tenant);
+	int r = session_wait_turn(&tenant->session);
 
+	if (r == 0)
+		r = tenant_is_foreground(tenant) ? foreground(tenant) : background(tenant);
 	if (r == 0)
 		r = session_result(&tenant->session, &tenant->rows);
 	if (r == -ECANCELED) /* told to stop before it was told to go */

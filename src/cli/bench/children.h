@@ -11,7 +11,7 @@
 
 #include "cli/bench/bench.h"
 
-#define CHILD_MAX_ARGS 32
+#define CHILD_MAX_ARGS 48
 #define CHILD_MAX_ENV  32
 
 /* What to start. Texts are copied into `text`; all zero is empty. */

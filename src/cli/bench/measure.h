@@ -12,7 +12,4 @@
 void measure(struct bench *bench, const struct bench_system *system, unsigned int repetition,
 	     struct measurement *ret_measurement);
 
-/* Percentiles of what the requests took, from latency_ms; public for the unit test. */
-void measure_percentiles(struct measurement *measurement);
-
 #endif

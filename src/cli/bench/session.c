@@ -49,55 +49,62 @@ int session_has(const struct session *session, const char *kind, const char *nam
 }
 
 /* Opens under a temporary name; publish() gives the file its own. */
-static FILE *begin_file(const struct session *session, const char *kind, char ret_path[])
+static FILE *begin_file(const struct session *session, const char *kind)
 {
-	file_of(session, kind, "new", ret_path);
-	return fopen(ret_path, "we");
+	char path[BENCH_PATH_MAX];
+
+	file_of(session, kind, "new", path);
+	return fopen(path, "we");
 }
 
-static int publish(const struct session *session, const char *kind, FILE *file)
+static int publish(const struct session *session, const char *kind, const char *name, FILE *file)
 {
 	char new_path[BENCH_PATH_MAX];
 	char path[BENCH_PATH_MAX];
 	int failed = ferror(file);
 
 	file_of(session, kind, "new", new_path);
-	file_of(session, kind, "", path);
+	file_of(session, kind, name, path);
 	if (fclose(file) != 0 || failed)
 		return -EIO;
 	return rename(new_path, path) == 0 ? 0 : -errno;
 }
 
-int session_write_arrivals(const struct session *session, const struct arrivals *arrivals)
+int session_write_arrivals(const struct session *session, const char *name,
+			   const struct arrivals *arrivals)
 {
-	char path[BENCH_PATH_MAX];
-	FILE *file = begin_file(session, "arrivals", path);
+	FILE *file = begin_file(session, "arrivals");
 
 	if (file == NULL)
 		return -errno;
 	for (size_t i = 0; i < arrivals->nr; i++)
 		(void)fprintf(file, "%" PRId64 "\n", arrivals->at_ns[i]);
-	return publish(session, "arrivals", file);
+	return publish(session, "arrivals", name, file);
+}
+
+int session_turn(const struct session *session, const char *name)
+{
+	FILE *file = begin_file(session, "turn");
+
+	return file == NULL ? -errno : publish(session, "turn", name, file);
 }
 
 int session_go(const struct session *session, const struct session_times *times)
 {
-	char path[BENCH_PATH_MAX];
-	FILE *file = begin_file(session, "go", path);
+	FILE *file = begin_file(session, "go");
 
 	if (file == NULL)
 		return -errno;
 	(void)fprintf(file, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", times->start_ns,
 		      times->begin_ns, times->end_ns);
-	return publish(session, "go", file);
+	return publish(session, "go", "", file);
 }
 
 int session_stop(const struct session *session)
 {
-	char path[BENCH_PATH_MAX];
-	FILE *file = begin_file(session, "stop", path);
+	FILE *file = begin_file(session, "stop");
 
-	return file == NULL ? -errno : publish(session, "stop", file);
+	return file == NULL ? -errno : publish(session, "stop", "", file);
 }
 
 static void add_version(struct bench_facts *facts, const char *text)

@@ -18,7 +18,10 @@ struct session {
 int session_make(struct session *session, const char *parent, const char *name);
 
 int session_has(const struct session *session, const char *kind, const char *name);
-int session_write_arrivals(const struct session *session, const struct arrivals *arrivals);
+int session_write_arrivals(const struct session *session, const char *name,
+			   const struct arrivals *arrivals);
+/* The program may warm up. */
+int session_turn(const struct session *session, const char *name);
 
 /* CLOCK_MONOTONIC. */
 struct session_times {

@@ -8,10 +8,11 @@
  * pipe directory names one in which nobody listens, so that an MPS that runs on the machine anyway
  * is not used by accident.
  *
- * `partition` gives both a quota under a daemon that lends nothing (services.c). `lithos-auto`
- * (what `lithos` is by default), `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos`
- * with the option `split` set for both programs, to tell what each way to launch long kernels is
- * worth (docs/splitting.md).
+ * `alone-mps` is `alone` under MPS, and `lithos-alone` the services alone under lithos, so that
+ * what MPS costs, what lithos costs and what the others cost can be told apart. `partition` gives
+ * all a quota under a daemon that lends nothing (services.c). `lithos-auto` (what `lithos` is by
+ * default), `lithos-whole`, `lithos-atoms` and `lithos-claims` are `lithos` with the option `split`
+ * set for all programs, to tell what each way to launch long kernels is worth (docs/splitting.md).
  *
  * Tested by tests/unit/bench_systems.c, tests/integration/bench.bats and bench_long.bats.
  */
@@ -23,20 +24,27 @@
 #include "base/options.h"
 #include "cli/paths.h"
 
-#define FOREGROUND_PRIORITY "10"
+#define OWNER_PRIORITY "10"
 
 /* clang-format off */
 const struct bench_system bench_systems[] = {
-	{.name = "alone",         .is_alone = 1, .in_hybrid = 1, .in_long = 1},
-	{.name = "timeslice",     .in_hybrid = 1, .in_long = 1},
-	{.name = "mps",           .has_mps = 1, .in_hybrid = 1, .in_long = 1},
-	{.name = "mps-priority",  .has_mps = 1, .is_low_client = 1, .in_hybrid = 1},
-	{.name = "partition",     .has_daemon = 1, .is_confined = 1, .in_hybrid = 1},
-	{.name = "lithos",        .has_daemon = 1, .in_hybrid = 1, .in_long = 1},
+	{.name = "alone",         .is_alone = 1,
+	 .defaults = DEFAULTS_PAIR | DEFAULTS_LONG | DEFAULTS_MIX},
+	{.name = "alone-mps",     .is_alone = 1, .is_of_services = 1, .has_mps = 1},
+	{.name = "timeslice",     .defaults = DEFAULTS_PAIR | DEFAULTS_LONG},
+	{.name = "mps",           .has_mps = 1,
+	 .defaults = DEFAULTS_PAIR | DEFAULTS_LONG | DEFAULTS_MIX},
+	{.name = "mps-priority",  .has_mps = 1, .is_low_client = 1,
+	 .defaults = DEFAULTS_PAIR | DEFAULTS_MIX},
+	{.name = "partition",     .has_daemon = 1, .is_confined = 1,
+	 .defaults = DEFAULTS_PAIR | DEFAULTS_MIX},
+	{.name = "lithos",        .has_daemon = 1,
+	 .defaults = DEFAULTS_PAIR | DEFAULTS_LONG | DEFAULTS_MIX},
+	{.name = "lithos-alone",  .is_alone = 1, .is_of_services = 1, .has_daemon = 1},
 	{.name = "lithos-auto",   .has_daemon = 1, .split = "auto"},
-	{.name = "lithos-whole",  .has_daemon = 1, .split = "whole", .in_long = 1},
-	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .in_long = 1},
-	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .in_long = 1},
+	{.name = "lithos-whole",  .has_daemon = 1, .split = "whole", .defaults = DEFAULTS_LONG},
+	{.name = "lithos-atoms",  .has_daemon = 1, .split = "atoms", .defaults = DEFAULTS_LONG},
+	{.name = "lithos-claims", .has_daemon = 1, .split = "claims", .defaults = DEFAULTS_LONG},
 };
 /* clang-format on */
 const size_t nr_bench_systems = sizeof(bench_systems) / sizeof(bench_systems[0]);
@@ -69,13 +77,13 @@ const struct bench_system *system_find(const char *name, size_t length)
 	return NULL;
 }
 
-size_t systems_of(const char *scenario, const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS])
+size_t systems_of(const struct bench_scenario *scenario,
+		  const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS])
 {
-	int is_long = strcmp(scenario, BENCH_LONG) == 0;
 	size_t nr = 0;
 
 	for (size_t i = 0; i < nr_bench_systems; i++) {
-		if (is_long ? bench_systems[i].in_long : bench_systems[i].in_hybrid)
+		if (bench_systems[i].defaults & scenario->defaults)
 			ret_systems[nr++] = &bench_systems[i];
 	}
 	return nr;
@@ -118,7 +126,7 @@ static void use_sim_library(struct command *command)
 }
 
 static void use_mps(const struct bench_system *system, const struct system_place *place,
-		    const char *role, struct command *command)
+		    const struct bench_tenant *tenant, struct command *command)
 {
 	if (system->has_daemon) { /* `lithos run` sets it */
 		command_unset(command, "CUDA_MPS_PIPE_DIRECTORY");
@@ -126,7 +134,7 @@ static void use_mps(const struct bench_system *system, const struct system_place
 	}
 	command_env(command, "CUDA_MPS_PIPE_DIRECTORY", "%s%s", place->mps,
 		    system->has_mps ? "" : ".off");
-	if (system->is_low_client && strcmp(role, BENCH_BACKGROUND) == 0)
+	if (system->is_low_client && tenant->quota == NULL)
 		command_env(command, "CUDA_MPS_CLIENT_PRIORITY", "1");
 }
 
@@ -136,11 +144,21 @@ static void add_quota(const char *quota, struct command *command)
 	command_arg(command, "%s", quota);
 }
 
+static const char *quota_of(const struct bench *bench, const struct bench_system *system, size_t i)
+{
+	const struct bench_options *options = &bench->options;
+	const struct bench_tenant *tenant = &options->scenario->tenant[i];
+
+	if (system->is_confined)
+		return options->partition[i][0] != '\0' ? options->partition[i] : tenant->partition;
+	return i == 0 && options->fg_quota != NULL ? options->fg_quota : tenant->quota;
+}
+
 /* `lithos run` up to the program. */
 static void add_lithos(const struct bench *bench, const struct bench_system *system,
-		       const struct system_place *place, const char *role, struct command *command)
+		       const struct system_place *place, size_t i, struct command *command)
 {
-	int is_background = strcmp(role, BENCH_BACKGROUND) == 0;
+	const char *quota = quota_of(bench, system, i);
 
 	command_env(command, "LITHOS_SOCKET", "%s", place->socket);
 	if (system->split != NULL)
@@ -150,13 +168,12 @@ static void add_lithos(const struct bench *bench, const struct bench_system *sys
 	if (bench->options.is_sim)
 		command_arg(command, "--sim");
 	command_arg(command, "--tenant");
-	command_arg(command, "%s", role);
-	if (system->is_confined) {
-		add_quota(bench->options.partition[is_background], command);
-	} else if (!is_background) {
-		add_quota(bench->options.fg_quota, command);
+	command_arg(command, "%s", bench->options.scenario->tenant[i].name);
+	if (quota != NULL)
+		add_quota(quota, command);
+	if (quota != NULL && !system->is_confined) {
 		command_arg(command, "--priority");
-		command_arg(command, FOREGROUND_PRIORITY);
+		command_arg(command, OWNER_PRIORITY);
 	}
 	command_arg(command, "--");
 }
@@ -170,66 +187,67 @@ static unsigned int sim_sms(void)
 	return strcmp(options.sim_gpu, "small") == 0 ? 16 : 132;
 }
 
-/* On the simulated GPU, whose number of SMs is its chip's. */
-static void add_sim_options(const struct bench *bench, struct command *command)
+/* The program's own words: the first is a file beside bench's other programs. */
+static void add_words(const struct bench *bench, const char *words, struct command *command)
 {
-	command_arg(command, "--sms");
-	command_arg(command, "%u", sim_sms());
-	command_arg(command, "--scale");
-	command_arg(command, "%.6f", bench->options.scale);
-}
+	size_t length = strcspn(words, " ");
 
-/* The same program on a GPU, where its grids are those for 132 SMs, whichever GPU it is. */
-static void add_long(const struct bench *bench, const char *role, struct command *command)
-{
-	command_arg(command, "%s/long_tenant", bench->programs);
-	if (bench->options.is_sim) {
-		command_env(command, "LITHOS_SIM_KERNELS", "%s/long_sim_kernels.so",
-			    bench->programs);
-		add_sim_options(bench, command);
-	}
-	command_arg(command, "--calibration");
-	command_arg(command, "%s/calibration.%s", bench->folder, role);
-	command_arg(command, "--role");
-	command_arg(command, "%s", role);
-}
-
-static void add_hybrid(const struct bench *bench, const char *role, struct command *command)
-{
-	if (bench->options.is_sim) {
-		command_arg(command, "%s/sim_tenant", bench->programs);
-		add_sim_options(bench, command);
-		command_arg(command, "--role");
-		command_arg(command, "%s", role);
-	} else {
+	if (length > 3 && strncmp(words + length - 3, ".py", 3) == 0) {
 		command_arg(command, "%s", bench->options.python);
 		command_arg(command, "-B");
-		command_arg(command, "%s/%s.py", bench->programs, role);
+	}
+	command_arg(command, "%s/%.*s", bench->programs, (int)length, words);
+	for (words += length; *words != '\0'; words += length) {
+		words += strspn(words, " ");
+		length = strcspn(words, " ");
+		command_arg(command, "%.*s", (int)length, words);
 	}
 }
 
-static void add_program(const struct bench *bench, const struct system_place *place,
-			const char *role, struct command *command)
+/*
+ * The simulated GPU's number of SMs is its chip's. What is made for a GPU has the sizes of one of
+ * 132 SMs, whichever GPU it is.
+ */
+static void add_program(const struct bench *bench, const struct bench_tenant *tenant,
+			struct command *command)
 {
-	if (strcmp(bench->options.scenario, BENCH_LONG) == 0)
-		add_long(bench, role, command);
-	else
-		add_hybrid(bench, role, command);
-	command_arg(command, "--dir");
-	command_arg(command, "%s", place->folder);
-	command_arg(command, "--name");
+	int is_sim = bench->options.is_sim;
+	const char *role = tenant_is_service(tenant) ? "foreground" : "background";
+
+	add_words(bench, is_sim ? tenant->sim : tenant->gpu, command);
+	if (is_sim) {
+		command_arg(command, "--sms");
+		command_arg(command, "%u", sim_sms());
+		command_arg(command, "--scale");
+		command_arg(command, "%.6f", bench->options.scale);
+	}
+	if (is_sim && tenant->is_calibrated)
+		command_env(command, "LITHOS_SIM_KERNELS", "%s/long_sim_kernels.so",
+			    bench->programs);
+	if (tenant->is_calibrated) {
+		command_arg(command, "--calibration");
+		command_arg(command, "%s/calibration.%s", bench->folder, role);
+	}
+	command_arg(command, "--role");
 	command_arg(command, "%s", role);
+	command_arg(command, "--name");
+	command_arg(command, "%s", tenant->name);
 }
 
 void system_command(const struct bench *bench, const struct bench_system *system,
-		    const struct system_place *place, const char *role, struct command *ret_command)
+		    const struct system_place *place, size_t tenant, const char *session,
+		    struct command *ret_command)
 {
+	const struct bench_tenant *row = &bench->options.scenario->tenant[tenant];
+
 	*ret_command = (struct command){0};
 	system_environment(bench, place, ret_command);
-	use_mps(system, place, role, ret_command);
+	use_mps(system, place, row, ret_command);
 	if (system->has_daemon)
-		add_lithos(bench, system, place, role, ret_command);
+		add_lithos(bench, system, place, tenant, ret_command);
 	else if (bench->options.is_sim)
 		use_sim_library(ret_command);
-	add_program(bench, place, role, ret_command);
+	add_program(bench, row, ret_command);
+	command_arg(ret_command, "--dir");
+	command_arg(ret_command, "%s", session);
 }

@@ -9,19 +9,16 @@
 #include "cli/bench/bench.h"
 #include "cli/bench/children.h"
 
-#define BENCH_FOREGROUND "foreground"
-#define BENCH_BACKGROUND "background"
-
 struct bench_system {
 	const char *name;
-	const char *split; /* LITHOS_SPLIT of both programs; NULL: the default */
-	int is_alone;      /* foreground and background one after the other, natively */
-	int has_mps;       /* bench starts it */
-	int has_daemon;    /* bench starts a private lithosd, which starts MPS */
-	int is_low_client; /* the background has the lower MPS client priority */
-	int is_confined;   /* each has a quota, and the daemon lends nothing */
-	int in_hybrid;     /* measured in that scenario when no systems are named, as the next */
-	int in_long;
+	const char *split;     /* LITHOS_SPLIT of all programs; NULL: the default */
+	int is_alone;          /* one program after the other */
+	int is_of_services;    /* jobs do not run */
+	int has_mps;           /* bench starts it */
+	int has_daemon;        /* bench starts a private lithosd, which starts MPS */
+	int is_low_client;     /* best effort has the lower MPS client priority */
+	int is_confined;       /* each has a quota, and the daemon lends nothing */
+	unsigned int defaults; /* scenarios that measure it when no systems are named */
 };
 
 extern const struct bench_system bench_systems[];
@@ -31,11 +28,12 @@ extern const size_t nr_bench_systems;
 const struct bench_system *system_find(const char *name, size_t length);
 
 /* All that the scenario has when none is named. */
-size_t systems_of(const char *scenario, const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS]);
+size_t systems_of(const struct bench_scenario *scenario,
+		  const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS]);
 
 /* Where the services of a measurement are, all below its folder. */
 struct system_place {
-	char folder[BENCH_PATH_MAX / 2]; /* the session's */
+	char folder[BENCH_PATH_MAX / 2]; /* of the services */
 	char mps[BENCH_PATH_MAX];        /* pipe directory */
 	char socket[BENCH_PATH_MAX];     /* of lithosd */
 	char sim_device[BENCH_PATH_MAX]; /* of the shared simulated GPU */
@@ -46,9 +44,9 @@ void system_place(const char *folder, struct system_place *ret_place);
 void system_environment(const struct bench *bench, const struct system_place *place,
 			struct command *command);
 
-/* The command of the foreground or background under a system. */
+/* The command of one tenant of the scenario, whose session is in that folder. */
 void system_command(const struct bench *bench, const struct bench_system *system,
-		    const struct system_place *place, const char *role,
+		    const struct system_place *place, size_t tenant, const char *session,
 		    struct command *ret_command);
 
 #endif

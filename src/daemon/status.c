@@ -24,6 +24,7 @@
 #include "daemon/daemon.h"
 #include "daemon/tenant/tenant.h"
 #include "daemon/tenant/unattached.h"
+#include "daemon/tenant/waiting.h"
 
 #define STATUS_VERSION 1
 #define SET_TEXT_BYTES 640
@@ -110,6 +111,8 @@ static const char *state_name(const struct tenant *t, const struct sums *sums)
 		return "gone";
 	if (sums->is_stopped || t->is_stalled)
 		return "stopped";
+	if (waiting_is(t))
+		return "waiting";
 	return t->is_active || t->member.wants ? "active" : "idle";
 }
 
@@ -153,27 +156,13 @@ static json_t *use_json(const struct tenant *t, const struct sums *sums)
 			 number(sums->memory_bytes), "last_error", (json_int_t)sums->last_error);
 }
 
-/* TPCs of others, or nobody's, that are its turn and that no owner needs now. */
-static uint32_t nr_borrowed_by(const struct tenant *t)
-{
-	struct tpcset turn = t->member.borrow;
-
-	if (!t->member.wants)
-		return 0;
-	for (const struct tenant *o = t->daemon->tenants; o; o = o->next) {
-		if (o->grant.gpu == t->grant.gpu && (o->member.is_active || o->member.wants))
-			turn = tpcset_andnot(turn, o->grant.tpcs);
-	}
-	return tpcset_count(&turn);
-}
-
 /* "borrow" is what it may use of others when those are idle, "borrowed" what it may use now. */
 static json_t *tpcs_json(const struct tenant *t)
 {
 	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:o}", "own",
 			 (json_int_t)tpcset_count(&t->grant.tpcs), "own_set",
 			 set_json(&t->grant.tpcs), "lent", (json_int_t)nr_lent_by(t), "borrowed",
-			 (json_int_t)nr_borrowed_by(t), "borrow",
+			 (json_int_t)waiting_nr_borrowed(t), "borrow",
 			 (json_int_t)tpcset_count(&t->member.borrow), "borrow_set",
 			 set_json(&t->member.borrow));
 }
@@ -190,7 +179,7 @@ static uint32_t nr_unconfined(const struct tenant *t)
 static json_t *tenant_json(const struct tenant *t)
 {
 	struct sums sums = sum_up(t);
-	char uuid[UUID_TEXT_BYTES];
+	char uuid[UUID_TEXT_BYTES], why[WAITING_BYTES];
 	json_t *json = json_pack(
 		"{s:I, s:s, s:I, s:s, s:o, s:I, s:I, s:I, s:s, s:b, s:b}", "id", (json_int_t)t->id,
 		"name", t->name, "uid", (json_int_t)t->uid, "gpu",
@@ -204,6 +193,8 @@ static json_t *tenant_json(const struct tenant *t)
 						     (json_int_t)unattached_count(t->daemon, t),
 						     "unconfined", (json_int_t)nr_unconfined(t)));
 	(void)json_object_update_new(json, tpcs_json(t));
+	(void)json_object_set_new(json, "waiting_for",
+				  waiting_is(t) ? json_string(waiting_for(t, why)) : json_null());
 	(void)json_object_update_new(json, use_json(t, &sums));
 	return json;
 }

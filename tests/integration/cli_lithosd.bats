@@ -192,6 +192,29 @@ spin() {
 	wait_for status 'not t'
 }
 
+@test "best effort that has nothing to run on waits, and it is said for whom" {
+	local spinners=() spinner
+	mkdir s
+	touch s/pause.owner
+	spin owner --quota 100%
+	spin guest
+	python3 -c 'import time; n = time.monotonic_ns(); print(n, n, n)' > s/go.new
+	mv s/go.new s/go
+	wait_for status 't["guest"]["state"] == "active" and t["guest"]["waiting_for"] is None'
+	rm s/pause.owner
+	wait_for status 't["guest"]["state"] == "waiting"'
+	status 't["guest"]["waiting_for"] == "owner at work" and t["owner"]["waiting_for"] is None'
+	run "$LITHOS" status
+	assert_line '^guest +1 +best +0 +0 +0 +0 +waiting '
+	assert_line '^guest waits \(owner at work\)'
+	touch s/pause.owner
+	wait_for status 't["guest"]["state"] == "active"'
+	touch s/stop
+	for spinner in "${spinners[@]}"; do
+		wait "$spinner"
+	done
+}
+
 @test "programs on the GPU are processes of their tenant" {
 	hold idle --quota 10
 	"$LITHOS" run --tenant busy --quota 10 -- sh -c \

@@ -192,6 +192,21 @@ static void print_unattached(const json_t *list, FILE *file)
 	}
 }
 
+/* A tenant that has work and no TPC: "NAME waits: WHY". */
+static void print_waiting(const json_t *tenants, FILE *file)
+{
+	for (size_t i = 0; i < json_array_size(tenants); i++) {
+		const json_t *why = json_object_get(json_array_get(tenants, i), "waiting_for");
+		char name[CELL_BYTES];
+
+		if (!json_is_string(why))
+			continue;
+		print_plain(json_object_get(json_array_get(tenants, i), "name"), name);
+		(void)fprintf(file, "%s waits ", name);
+		print_reason(why, file);
+	}
+}
+
 static void print_gpu(const json_t *gpu, FILE *file)
 {
 	static const char *const keys[] = {"name", "nr_tpcs", "own", "lent", "free", "mps"};
@@ -223,6 +238,7 @@ int status_print(const json_t *report, FILE *file)
 		print_gpu(gpu, file);
 		r = print_tenants(tenants, json_string_value(json_object_get(gpu, "uuid")), file);
 	}
+	print_waiting(tenants, file);
 	print_unattached(json_object_get(report, "unattached"), file);
 	return r;
 }

@@ -119,17 +119,16 @@ static const char *state_name(const struct tenant *t, const struct sums *sums)
 /* Its own TPCs that are others' to use at the moment. */
 static uint32_t nr_lent_by(const struct tenant *t)
 {
-	uint32_t nr = 0;
+	struct tpcset lent = {{0}};
 
 	if (t->member.is_active || t->member.wants)
 		return 0;
 	for (const struct tenant *o = t->daemon->tenants; o; o = o->next) {
-		struct tpcset part = tpcset_and(o->member.borrow, t->grant.tpcs);
-
 		if (o->member.wants && o->grant.gpu == t->grant.gpu)
-			nr += tpcset_count(&part);
+			lent = tpcset_or(lent, o->member.borrow);
 	}
-	return nr;
+	lent = tpcset_and(lent, t->grant.tpcs);
+	return tpcset_count(&lent);
 }
 
 static json_t *pids_json(const struct tenant *t)

@@ -99,7 +99,8 @@ static int look_at_hold(struct look *look, const struct tenant *t, const struct 
 		until_ns = look->now_ns + HOLD_MAX_NS;
 	for (int i = 0; i < TPCSET_WORDS; i++)
 		hold.w[i] = load32(&line->hold.w[i]) & allowed.w[i];
-	for (unsigned int bit = 0; bit < TPCSET_BITS; bit++) {
+	/* Owners go first on the hardware: nobody has to keep off what they borrow. */
+	for (unsigned int bit = 0; bit < TPCSET_BITS && tpcset_is_empty(&t->grant.tpcs); bit++) {
 		if (tpcset_has(&hold, bit) && look->timer_ns[bit] < until_ns)
 			look->timer_ns[bit] = until_ns;
 	}

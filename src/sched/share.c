@@ -13,6 +13,11 @@
  * L/4 members are served in a period, those that waited longest. Example, 8 lendable TPCs and 5
  * members: two a period with 4 each, everybody twice in 50 ms.
  *
+ * Owners and best effort are divided among separately, each as if the others did not want: the same
+ * TPC can be in a set of both. An owner borrows short launches, or such as leave at once, and its
+ * blocks go first on the hardware; what it leaves of its turn would idle if it were barred to all
+ * others. Best effort has its share of what the hardware has left.
+ *
  * Lower priorities get nothing, but who had nothing for 900 ms counts as of the highest priority
  * for one period. Within a period an update (somebody began or stopped wanting) keeps the turns
  * that were given, so turns cannot be won by flapping.
@@ -39,11 +44,23 @@ struct division {
 	const struct topology *topo;
 	struct share_member *const *members;
 	uint32_t nr;
+	int is_of_owners; /* among those who own TPCs; else among those who own none */
 	struct tpcset lendable;
 	struct tpcset kept; /* of owners that are active */
 	uint32_t nr_served;
 	struct share_member *served[SHARE_MAX_TURNS];
 };
+
+static int owns(const struct share_member *m)
+{
+	return !tpcset_is_empty(&m->own);
+}
+
+/* Wants a part of what is being divided. */
+static int takes_part(const struct division *d, const struct share_member *m)
+{
+	return m->wants && owns(m) == d->is_of_owners;
+}
 
 /* --- times ------------------------------------------------------------------------------------ */
 
@@ -82,7 +99,7 @@ static uint32_t highest_priority(const struct division *d, const struct share_me
 	for (uint32_t i = 0; i < d->nr; i++) {
 		const struct share_member *m = d->members[i];
 
-		if (m != but && m->wants && m->priority > highest)
+		if (m != but && takes_part(d, m) && m->priority > highest)
 			highest = m->priority;
 	}
 	return highest;
@@ -108,7 +125,7 @@ static struct share_member *next_served(const struct division *d, uint32_t prior
 	for (uint32_t i = 0; i < d->nr; i++) {
 		struct share_member *m = d->members[i];
 
-		if (!m->wants || m->has_part || (m->priority != priority && !m->is_raised))
+		if (!takes_part(d, m) || m->has_part || (m->priority != priority && !m->is_raised))
 			continue;
 		if (!best || goes_before(m, best))
 			best = m;
@@ -223,7 +240,7 @@ static uint32_t heirs_find(const struct division *d, const struct share_member *
 	for (uint32_t i = 0; i < d->nr && nr < SHARE_MAX_TURNS; i++) {
 		struct share_member *m = d->members[i];
 
-		if (m != owner && m->wants && m->priority == priority)
+		if (m != owner && takes_part(d, m) && m->priority == priority)
 			ret_heirs[nr++] = m;
 	}
 	return nr;
@@ -253,8 +270,9 @@ static void divide(struct division *d, struct share *share)
 	for (uint32_t i = 0; i < d->nr; i++) {
 		struct share_member *m = d->members[i];
 
-		m->borrow =
-			m->wants ? (struct tpcset){{0}} : tpcset_andnot(d->topo->present, m->own);
+		if (owns(m) == d->is_of_owners)
+			m->borrow = m->wants ? (struct tpcset){{0}}
+					     : tpcset_andnot(d->topo->present, m->own);
 	}
 	choose_served(d, share);
 	if (!d->nr_served)
@@ -275,32 +293,43 @@ static void give_everything(struct division *d)
 		struct share_member *m = d->members[i];
 		struct tpcset usable = tpcset_andnot(d->lendable, m->own);
 
+		if (owns(m) != d->is_of_owners)
+			continue;
 		m->borrow = tpcset_andnot(d->topo->present, m->own);
 		m->has_part = m->wants && !tpcset_is_empty(&usable);
 		m->in_turn = m->wants;
 	}
 }
 
+static void divide_among(struct division d, int is_of_owners, struct share *share)
+{
+	uint32_t nr_wanting = 0;
+
+	d.is_of_owners = is_of_owners;
+	for (uint32_t i = 0; i < d.nr; i++)
+		nr_wanting += (uint32_t)takes_part(&d, d.members[i]);
+	if (nr_wanting > 1)
+		divide(&d, share);
+	else
+		give_everything(&d);
+}
+
 void share_update(struct share *share, const struct topology *topo,
 		  struct share_member *const *members, uint32_t nr, uint64_t now_ns)
 {
 	struct division d = {.topo = topo, .members = members, .nr = nr};
-	uint32_t nr_wanting = 0;
 
 	if (!share->turn || now_ns - share->begin_ns >= SHARE_PERIOD_NS)
 		begin_period(share, members, nr, now_ns);
 	for (uint32_t i = 0; i < nr; i++) {
 		note_past(members[i], now_ns);
-		nr_wanting += members[i]->wants;
 		/* Who wants more than it owns uses what it owns. */
 		if (members[i]->is_active || members[i]->wants)
 			d.kept = tpcset_or(d.kept, members[i]->own);
 	}
 	d.lendable = tpcset_andnot(topo->present, d.kept);
-	if (nr_wanting > 1)
-		divide(&d, share);
-	else
-		give_everything(&d);
+	divide_among(d, 1, share);
+	divide_among(d, 0, share);
 }
 
 /* --- looking at it ---------------------------------------------------------------------------- */
@@ -338,18 +367,19 @@ static int member_is_sound(const struct topology *topo, const struct share_membe
 
 int share_check(const struct topology *topo, struct share_member *const *members, uint32_t nr)
 {
-	struct tpcset seen = {{0}};
+	struct tpcset seen_by[2] = {{{0}}}; /* best effort, owners */
 	struct share_counts counts;
 
 	for (uint32_t i = 0; i < nr; i++) {
-		struct tpcset twice = tpcset_and(seen, members[i]->borrow);
+		struct tpcset *seen = &seen_by[owns(members[i])];
+		struct tpcset twice = tpcset_and(*seen, members[i]->borrow);
 
 		if (!member_is_sound(topo, members[i]))
 			return -EUCLEAN;
 		if (members[i]->wants && !tpcset_is_empty(&twice))
 			return -EUCLEAN;
 		if (members[i]->wants)
-			seen = tpcset_or(seen, members[i]->borrow);
+			*seen = tpcset_or(*seen, members[i]->borrow);
 	}
 	share_count(topo, members, nr, &counts);
 	return counts.nr_own + counts.nr_lent + counts.nr_free == counts.nr_all ? 0 : -EUCLEAN;

@@ -7,8 +7,9 @@
  *   period    10 ms; who has a turn keeps it for a period
  *   served    wants to borrow, and has a part of the lendable TPCs
  *
- * While at most one member wants, everybody's borrow set is all TPCs but its own, so that a first
- * launch need not wait for anybody. From two on, those who want have disjoint sets. A member that
+ * Members that own TPCs and members that own none are divided among separately: sets of the two kinds
+ * may overlap. While at most one of a kind wants, its kind's borrow sets are all TPCs but their own,
+ * so that a first launch need not wait for anybody. From two on, those who want have disjoint sets. A member that
  * does not want keeps the wide set: it is not in the division, and the timers on the board keep it
  * off TPCs in use until it is.
  */
@@ -69,7 +70,7 @@ void share_update(struct share *share, const struct topology *topo,
 void share_count(const struct topology *topo, struct share_member *const *members, uint32_t nr,
 		 struct share_counts *ret_counts);
 
-/* 0, or -EUCLEAN: a set holds own or absent TPCs, or sets of two that want overlap. */
+/* 0, or -EUCLEAN: a set holds own or absent TPCs, or sets of two of a kind that want overlap. */
 int share_check(const struct topology *topo, struct share_member *const *members, uint32_t nr);
 
 #endif

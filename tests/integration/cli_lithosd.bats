@@ -178,9 +178,9 @@ spin() {
 	grep -qE '^owner +1 +40 +0 +40 +40 +0 +idle ' <<< "$rows"
 	grep -qE '^guest +1 +best +0 +0 +0 +66 +active ' <<< "$rows"
 	rm s/pause.owner
-	# The owner wants more than it has, too: it borrows its part of what is left.
-	wait_for status 't["owner"]["state"] == "active" and t["owner"]["lent"] == 0 and 0 < t["guest"]["borrowed"] < 26'
-	status 't["guest"]["borrowed"] + t["owner"]["borrowed"] == 26 and t["other"]["lent"] == 6 and (g["own"], g["lent"]) == (40, 26)'
+	# The owner wants more than it has, too, and bars nobody from what others lend.
+	wait_for status 't["owner"]["state"] == "active" and t["owner"]["lent"] == 0 and t["guest"]["borrowed"] == 26'
+	status 't["owner"]["borrowed"] == 26 and t["other"]["lent"] == 6 and (g["own"], g["lent"]) == (40, 26)'
 	rows=$("$LITHOS" status)
 	grep -qE '^owner +1 +40 +0 +40 +0 +[0-9]+ +active ' <<< "$rows"
 	touch s/pause.owner

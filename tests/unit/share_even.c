@@ -156,14 +156,30 @@ static void test_active_owners_tpcs(void **state)
 	assert_true(tpcset_equal(&own, &owner->own));
 	own = tpcset_and(owner->borrow, owner->own);
 	assert_true(tpcset_is_empty(&own));
-	/* 46 are worth something now: 16, 15 and 15 with the owner that wants more. */
-	assert_in_range(rig_usable(a), 15, 16);
-	assert_in_range(rig_usable(b), 15, 16);
-	assert_in_range(rig_usable(owner), 15, 16);
+	/* 46 are worth something now: best effort splits them, whatever the owner wants besides. */
+	assert_int_equal(rig_usable(a), 23);
+	assert_int_equal(rig_usable(b), 23);
+	assert_int_equal(rig_usable(owner), 46);
 	owner->wants = owner->is_active = 0;
 	rig_update();
 	assert_int_equal(rig_usable(a), 33);
 	assert_int_equal(rig_usable(b), 33);
+}
+
+/* Owners split what is lent among themselves, and so does best effort: neither bars the other. */
+static void test_owners_and_best_effort(void **state)
+{
+	struct share_member *x = rig_add(20, 9), *y = rig_add(20, 9), *a = rig_add(0, 0);
+
+	(void)state;
+	rig_update();
+	assert_int_equal(rig_usable(x) + rig_usable(y), 26);
+	assert_int_equal(rig_usable(x), 13);
+	assert_int_equal(rig_usable(a), 26);
+	y->wants = y->is_active = 0;
+	rig_update();
+	assert_int_equal(rig_usable(x), 46);
+	assert_int_equal(rig_usable(a), 46);
 }
 
 /* Flapping wins no turns: who began to want later waits. */
@@ -192,6 +208,7 @@ int main(void)
 		cmocka_unit_test_setup(test_turns_when_many, rig_new),
 		cmocka_unit_test_setup(test_turns_of_few_tpcs, rig_new),
 		cmocka_unit_test_setup(test_active_owners_tpcs, rig_new),
+		cmocka_unit_test_setup(test_owners_and_best_effort, rig_new),
 		cmocka_unit_test_setup(test_flapping_wins_nothing, rig_new),
 	};
 

@@ -182,8 +182,12 @@ static __attribute__((noinline)) void view_look_at_timers(struct share_view *vie
 	const uint64_t *timer = link_state.board->timer_ns;
 	struct lend_hold mine = {.until_ns = 0};
 
-	view->busy = lend_busy(timer, &view->lend.borrow, &mine, now_ns);
+	view->busy = (struct tpcset){{0}};
 	view->busy_till_ns = now_ns + BUSY_FOR_NS;
+	/* An owner's blocks go before best effort's on the hardware: no timer is in its way. */
+	if (view->lend.is_owner)
+		return;
+	view->busy = lend_busy(timer, &view->lend.borrow, &mine, now_ns);
 	if (tpcset_is_empty(&view->busy))
 		return;
 	hold_of_process(&mine);

@@ -11,7 +11,7 @@
  *                follow
  *   shim         ATTACH -> ATTACHED (grant, activity, board), then PEER and PEER_GONE at any time
  *   status       STATUS -> REPORT (a memfd with JSON)
- *   shim         UNATTACHED on a connection of its own, or the attached one; no answer
+ *   shim, run    UNATTACHED on a connection of its own, or the attached one; no answer
  *
  * A tenant lives as long as its reservation or any attached process. After the daemon died, shims
  * and `lithos run` come back with RETURN: the token, their line, and the activity they have.
@@ -21,8 +21,10 @@
 
 #include <stdint.h>
 
+#include <lithos/tpcset.h>
+
 #define PROTO_MAGIC         0x4f54494cu /* "LITO" */
-#define PROTO_VERSION       1u
+#define PROTO_VERSION       2u
 #define PROTO_MAX_BYTES     8192u
 #define PROTO_TOKEN_BYTES   16u
 #define PROTO_NAME_BYTES    64u
@@ -77,6 +79,7 @@ struct proto_admitted {
 	uint32_t mps_is_on;
 	uint32_t mps_client_priority; /* CUDA_MPS_CLIENT_PRIORITY: 0 normal, 1 below */
 	uint32_t reserved;
+	struct tpcset tpcs; /* those guaranteed; best effort: those that nobody owns now */
 	char mps_pipe_directory[PROTO_PATH_BYTES];
 };
 
@@ -109,13 +112,14 @@ enum proto_confinement {
 /*
  * A process says how it runs without being attached (or beside it: on another device). The daemon
  * keeps the last word of each process and shows it in the status, until the process attaches or
- * ends. The token may be one that the daemon does not know.
+ * ends. The token may be one that the daemon does not know. `lithos run` says it, on its
+ * reservation, of a process of its tenant that cannot know.
  */
 struct proto_unattached {
 	struct proto_header header;
 	uint8_t token[PROTO_TOKEN_BYTES];
-	uint32_t confinement; /* enum proto_confinement */
-	uint32_t reserved;
+	uint32_t confinement;            /* enum proto_confinement */
+	uint32_t pid;                    /* 0: the sender's own */
 	char reason[PROTO_REASON_BYTES]; /* why, for people; NUL-terminated */
 };
 

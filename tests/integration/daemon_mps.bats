@@ -251,12 +251,12 @@ now_ms() {
 		s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 		s.connect(path)
 		s.settimeout(60)
-		s.send(struct.pack("IHHII", 0x4f54494c, 1, 8, 16, 0))
+		s.send(struct.pack("IHHII", 0x4f54494c, 2, 8, 16, 0))
 		assert struct.unpack_from("IHH", s.recv(8192))[2] == 9
 		os.kill(int(sys.argv[1]), signal.SIGTERM)
 		while os.path.exists(path):
 		    time.sleep(0.01)
-		s.send(struct.pack("IHHII64sIIII1024s", 0x4f54494c, 1, 1, 1120, 0, b"tardy", 0, 0, 0, 0, b""))
+		s.send(struct.pack("IHHII64sIIII1024s", 0x4f54494c, 2, 1, 1120, 0, b"tardy", 0, 0, 0, 0, b""))
 		try:
 		    print("answer:", len(s.recv(8192)))
 		except ConnectionResetError:

@@ -3,6 +3,7 @@
  * Processes that use the GPU without being attached: they say so, or the daemon has refused them;
  * the status shows how many of each tenant, who, and why, until they attach or end.
  */
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -151,6 +152,73 @@ static void test_too_many(void)
 	(void)close(fd);
 }
 
+/* Who was refused and has said that it is confined stays so, however often it is refused again. */
+static void refused_and_say(void *cookie)
+{
+	struct attached a;
+
+	for (;;) {
+		(void)client_attach(&d, &((struct word *)cookie)->tenant, &a, NULL);
+		say(cookie);
+	}
+}
+
+static void test_refused_again(void)
+{
+	struct word word = {.confinement = PROTO_CONFINED, .reason = "as at the start"};
+	pid_t pid = client_fork(refused_and_say, &word);
+	char reason[PROTO_REASON_BYTES];
+
+	do {
+		reason_of(pid, reason);
+	} while (strcmp(reason, word.reason) != 0);
+	for (int i = 0; i < 50; i++) {
+		reason_of(pid, reason);
+		CHECK(strcmp(reason, word.reason) == 0);
+	}
+	end(pid);
+}
+
+static void stay(void *cookie)
+{
+	(void)cookie;
+	for (;;)
+		(void)pause();
+}
+
+static void say_of(int fd, const struct proto_admitted *tenant, pid_t pid)
+{
+	struct proto_unattached said = {.confinement = PROTO_UNCONFINED,
+					.pid = (uint32_t)pid,
+					.reason = "it has the driver itself"};
+
+	client_header(&said, PROTO_UNATTACHED, sizeof(said));
+	memcpy(said.token, tenant->token, sizeof(said.token));
+	CHECK(client_send(fd, &said, sizeof(said), -1) == 0);
+}
+
+/* Of others only the reservation may speak, and only of this user's. */
+static void test_of_others(void)
+{
+	struct proto_admitted tenant;
+	char reason[PROTO_REASON_BYTES];
+	int fd = tenant_admitted(&d, &(struct wish){.name = "others", .tpcs = 5}, &tenant);
+	int stranger = client_connect(&d);
+	pid_t pid = client_fork(stay, NULL);
+
+	say_of(stranger, &tenant, pid);
+	say_of(fd, &tenant, INT_MAX);
+	CHECK(tenant_number(&d, "others", "unattached") == 0);
+	say_of(fd, &tenant, pid);
+	WAIT_UNTIL(tenant_number(&d, "others", "unconfined") == 1);
+	reason_of(pid, reason);
+	CHECK(strcmp(reason, "it has the driver itself") == 0);
+	end(pid);
+	WAIT_UNTIL(tenant_number(&d, "others", "unconfined") == 0);
+	(void)close(stranger);
+	(void)close(fd);
+}
+
 /* A token that the daemon does not know: shown all the same, under no tenant. */
 static void test_no_tenant(void)
 {
@@ -176,6 +244,8 @@ int main(void)
 	test_attaches_later();
 	test_too_many();
 	test_no_tenant();
+	test_refused_again();
+	test_of_others();
 	daemon_remove(&d);
 	return 0;
 }

@@ -17,15 +17,16 @@ import struct
 import sys
 import time
 
-MAGIC, VERSION = 0x4F54494C, 1
+MAGIC, VERSION = 0x4F54494C, 2
 ADMIT, ADMITTED, REFUSED, STATUS, REPORT, NOTICE, RETURN_RUN = 1, 2, 3, 8, 9, 10, 11
 HEADER = struct.Struct("=IHHII")
 ADMIT_BODY = struct.Struct("=64sIIII1024s")
-ADMITTED_BODY = struct.Struct("=16s16s64sIIIIII256s")
+ADMITTED_BODY = struct.Struct("=16s16s64sIIIIII16s256s")
 ATTACH_BODY = struct.Struct("=16s16sII")
 TEXT_BODY = struct.Struct("=1024s")
 REPORT_BODY = struct.Struct("=Q")
 TOKEN = bytes(range(16))
+TPCS = bytes([0x1F]) + bytes(15)
 UUID = bytes.fromhex("00112233445566778899aabbccddeeff")
 F_ADD_SEALS, SEALS = 1033, 0x2 | 0x4 | 0x8  # shrink, grow, write
 
@@ -56,7 +57,8 @@ class Daemon:
     def admitted(self, own, tenant):
         pipe = self.args.mps.encode() if self.args.mps else b""
         return message(ADMITTED, ADMITTED_BODY.pack(
-            TOKEN, UUID, tenant, own, 66, self.args.gpus, bool(self.args.mps), own == 0, 0, pipe))
+            TOKEN, UUID, tenant, own, 66, self.args.gpus, bool(self.args.mps), own == 0, 0, TPCS,
+            pipe))
 
     def answer(self, peer, how, good):
         """One of the HOWs; `good` is what "ok" sends."""
@@ -69,7 +71,7 @@ class Daemon:
         elif how == "garbage":
             peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         elif how == "version":
-            peer.send(good[:4] + struct.pack("=H", 2) + good[6:])
+            peer.send(good[:4] + struct.pack("=H", 1) + good[6:])
         elif how == "short":
             peer.send(good[:-1])
         elif how == "long":

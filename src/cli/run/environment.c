@@ -24,6 +24,7 @@
 #include "cli/cli.h"
 #include "cli/paths.h"
 #include "cli/run/reservation.h"
+#include "sched/known.h"
 
 #define TOKEN_VARIABLE      "LITHOS_TOKEN"
 #define SIM_DEVICE_VARIABLE "LITHOS_SIM_DEVICE"
@@ -90,6 +91,7 @@ void environment_leave_tenant(void)
 	(void)unsetenv(TOKEN_VARIABLE);
 	(void)unsetenv(variable_of("tenant"));
 	(void)unsetenv(variable_of("tpc_quota"));
+	(void)unsetenv(variable_of("tpcs"));
 	(void)unsetenv("CUDA_MPS_CLIENT_PRIORITY");
 }
 
@@ -102,6 +104,16 @@ static int set_quota(const struct proto_admitted *admitted)
 		return unsetenv(variable_of("tpc_quota")) == 0 ? 0 : -errno;
 	(void)snprintf(text, sizeof(text), "%u", admitted->nr_own);
 	return environment_set("tpc_quota", text);
+}
+
+/* Which TPCs, for when no daemon answers: the shim checks that they exist. */
+static int set_tpcs(const struct proto_admitted *admitted)
+{
+	char text[KNOWN_TEXT_BYTES];
+
+	if (tpcset_is_empty(&admitted->tpcs))
+		return unsetenv(variable_of("tpcs")) == 0 ? 0 : -errno;
+	return environment_set("tpcs", known_text(&admitted->tpcs, text));
 }
 
 static int set_gpu(const struct reservation *reservation)
@@ -150,6 +162,8 @@ int environment_set_reservation(const struct reservation *reservation)
 		r = environment_set("tenant", admitted->tenant);
 	if (r == 0)
 		r = set_quota(admitted);
+	if (r == 0)
+		r = set_tpcs(admitted);
 	if (r == 0)
 		r = set_gpu(reservation);
 	if (r == 0)

@@ -189,6 +189,8 @@ static void send_admitted(struct connection *c, const struct tenant *t)
 		.nr_gpus = daemon->ledger.nr_gpus,
 		.mps_is_on = (uint32_t)mps_is_serving(&daemon->mps),
 		.mps_client_priority = t->grant.place == SHM_NO_OWNER,
+		.tpcs = t->grant.place == SHM_NO_OWNER ? daemon->ledger.gpu[t->grant.gpu].free
+						       : t->grant.tpcs,
 	};
 
 	memcpy(admitted.token, t->token, sizeof(admitted.token));

@@ -5,12 +5,14 @@
  * A process that could not attach (no daemon at its first context, too many processes, no
  * descriptors, a version that does not fit) runs on, confined by what its environment says or not
  * at all. Whoever watches the GPU must see that, so each such process has an entry with its last
- * word: of itself, or of the daemon that refused it. The entry ends with the process (a pidfd; where
- * there is no descriptor left for one, a look at /proc once a second), or when the process attaches.
+ * word: of itself, or of the daemon that refused it. The entry ends with the process (a pidfd;
+ * where there is no descriptor left for one, a look at /proc once a second), or when the process
+ * attaches.
  *
- * Anybody may say anything of himself and of nobody else: the pid comes from the kernel. A token
- * that fits makes it an entry of the tenant; else it is one of no tenant. The list is bounded, for
- * each user and in all; what is beyond is logged and counted.
+ * Anybody may say anything of himself: the pid comes from the kernel. Of others, only who holds the
+ * tenant's reservation may, and only of processes of the same user. A token that fits makes it an
+ * entry of the tenant; else it is one of no tenant. The list is bounded, for each user and in all;
+ * what is beyond is logged and counted.
  *
  * What it does badly: a new run of the daemon knows nothing of entries of the run before.
  *
@@ -19,8 +21,10 @@
 #include "daemon/tenant/unattached.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -73,8 +77,8 @@ static void on_exit_of(void *cookie)
 	unattached_forget(u->daemon, u->pid);
 }
 
-/* A new entry for who is behind the connection; NULL when there is no room, or it has ended. */
-static struct unattached *entry_new(struct connection *c)
+/* A new entry for a process; NULL when there is no room, or it has ended. */
+static struct unattached *entry_new(struct connection *c, pid_t pid)
 {
 	struct daemon *daemon = c->daemon;
 	struct unattached *u;
@@ -86,13 +90,13 @@ static struct unattached *entry_new(struct connection *c)
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return NULL;
-	*u = (struct unattached){.daemon = daemon, .pid = c->pid, .uid = c->uid};
+	*u = (struct unattached){.daemon = daemon, .pid = pid, .uid = c->uid};
 	u->watch.on_exit = on_exit_of;
 	u->watch.cookie = u;
-	if (loop_process_add(&daemon->loop, &u->watch, c->pid) < 0)
+	if (loop_process_add(&daemon->loop, &u->watch, pid) < 0)
 		u->watch.io.fd = -1;
 	/* 0, where even that is not known: then it is there for as long as the pid is. */
-	(void)process_stat(c->pid, &u->start_time, &state);
+	(void)process_stat(pid, &u->start_time, &state);
 	u->next = daemon->unattached;
 	daemon->unattached = u;
 	daemon->nr_unattached++;
@@ -110,41 +114,77 @@ static void set_reason(struct unattached *u, const char *reason)
 	u->reason[n] = '\0';
 }
 
-static void enter(struct connection *c, struct tenant *t, uint32_t confinement, const char *reason)
+static int is_known(const struct unattached *u, const struct tenant *t,
+		    const struct proto_unattached *said)
+{
+	return u && u->tenant == t && u->confinement == said->confinement &&
+	       strcmp(u->reason, said->reason) == 0;
+}
+
+/* What is said of a process again is no news. */
+static void enter(struct connection *c, struct tenant *t, const struct proto_unattached *said)
 {
 	struct daemon *daemon = c->daemon;
-	struct unattached *u = *link_of(daemon, c->pid);
+	struct unattached *u = *link_of(daemon, (pid_t)said->pid);
 	struct tenant *before = u ? u->tenant : NULL;
 
+	if (is_known(u, t, said))
+		return;
 	if (!u)
-		u = entry_new(c);
+		u = entry_new(c, (pid_t)said->pid);
 	if (!u) {
 		daemon->nr_unattached_lost++;
 		return;
 	}
 	u->tenant = t;
-	u->confinement = confinement;
-	set_reason(u, reason);
+	u->confinement = said->confinement;
+	set_reason(u, said->reason);
 	log_line(NULL, LOG_WARN, "msg=\"%s\" pid=%d uid=%u tenant=\"%s\" why=\"%s\"",
-		 confinement == PROTO_UNCONFINED ? "unconfined" : "confined without being attached",
-		 (int)c->pid, (unsigned int)c->uid, t ? t->name : "", u->reason);
+		 said->confinement == PROTO_UNCONFINED ? "unconfined"
+						       : "confined without being attached",
+		 (int)u->pid, (unsigned int)c->uid, t ? t->name : "", u->reason);
 	if (before && before != t)
 		(void)tenant_reap(before);
+}
+
+static int is_of_user(pid_t pid, uid_t uid)
+{
+	struct stat st;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return stat(path, &st) == 0 && st.st_uid == uid;
 }
 
 void unattached_said(struct connection *c, const struct proto_unattached *said)
 {
 	struct tenant *t = tenant_by_token(c->daemon, said->token);
+	struct proto_unattached word = *said;
 
 	if (t && c->uid != t->uid && c->uid != 0)
 		t = NULL;
-	enter(c, t, said->confinement, said->reason);
+	if (!word.pid)
+		word.pid = (uint32_t)c->pid;
+	/* Who has attached since is not what it was taken for. */
+	if (word.pid != (uint32_t)c->pid &&
+	    (!t || t->reservation != c || !is_of_user((pid_t)word.pid, c->uid) ||
+	     process_by_pid(t, (pid_t)word.pid)))
+		return;
+	enter(c, t, &word);
 }
 
 /* What it does without the daemon, it says itself when it can; until then the worst is true. */
 void unattached_refused(struct connection *c, struct tenant *t, const char *reason)
 {
-	enter(c, t, PROTO_UNCONFINED, reason);
+	struct proto_unattached word = {.confinement = PROTO_UNCONFINED, .pid = (uint32_t)c->pid};
+	const struct unattached *u = *link_of(c->daemon, c->pid);
+
+	/* It has said how it runs, and asks again now and then. */
+	if (u && u->tenant == t && u->confinement == PROTO_CONFINED)
+		return;
+	(void)snprintf(word.reason, sizeof(word.reason), "%.*s", (int)sizeof(word.reason) - 1,
+		       reason);
+	enter(c, t, &word);
 }
 
 void unattached_forget(struct daemon *daemon, pid_t pid)

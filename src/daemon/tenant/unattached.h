@@ -34,7 +34,7 @@ struct unattached {
 	char reason[PROTO_REASON_BYTES];
 };
 
-/* What the connection's process says of itself. */
+/* What the connection's process says of itself, or as `lithos run` of one of its tenant. */
 void unattached_said(struct connection *c, const struct proto_unattached *said);
 
 /* The daemon refused the connection's process, of the tenant or of none (NULL). */

@@ -7,11 +7,11 @@ import socket
 import struct
 
 MAGIC = 0x4F54494C
-VERSION = 1
+VERSION = 2
 ADMIT, ADMITTED, REFUSED, ATTACH, ATTACHED, PEER, PEER_GONE, STATUS, REPORT, NOTICE, RETURN_RUN = range(1, 12)
 HEADER = struct.Struct("<IHHII")
 ADMIT_BODY = struct.Struct("<64sIIII1024s")
-ADMITTED_BODY = struct.Struct("<16s16s64sIIIIII256s")
+ADMITTED_BODY = struct.Struct("<16s16s64sIIIIII16s256s")
 ATTACH_BODY = struct.Struct("<16s16sII")
 ATTACHED_BODY = struct.Struct("<IIII")
 TEXT_BODY = struct.Struct("<1024s")

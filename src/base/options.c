@@ -8,8 +8,9 @@
  * parser as a value of the environment, so a default outside its own range is found by the first
  * test that runs.
  *
- * The range column is read, not only printed: "a|b|c" is a choice, "LO-HI" bounds a u32; other
- * texts describe a string and are not checked here ("path", "N or P%").
+ * The range column is read, not only printed: "a|b|c:N" is a choice, in which N is any number from
+ * 1; "LO-HI" bounds a u32; other texts describe a string and are not checked here ("path", "N or
+ * P%").
  *
  * An empty variable counts as unset. secure_getenv is used, so a set-user-ID program ignores all of
  * it.
@@ -47,23 +48,6 @@ static const size_t option_offset[] = {
 #undef DFLT_bool
 #undef DFLT_u32
 
-/* Whether the text is one of the words of "a|b|c"; true for a range that is not a choice. */
-static int is_choice(const char *range, const char *text)
-{
-	size_t length = strlen(text);
-
-	if (strchr(range, '|') == NULL)
-		return 1;
-	while (range != NULL) {
-		if (strncmp(range, text, length) == 0 && strchr("|", range[length]) != NULL)
-			return 1;
-		range = strchr(range, '|');
-		if (range != NULL)
-			range++;
-	}
-	return 0;
-}
-
 static int parse_u32(const char *text, uint32_t *ret_value)
 {
 	uint64_t value = 0;
@@ -79,6 +63,34 @@ static int parse_u32(const char *text, uint32_t *ret_value)
 	}
 	*ret_value = (uint32_t)value;
 	return 0;
+}
+
+/* Whether the text is the word, of so many characters, whose last may be N for a number. */
+static int is_word(const char *word, size_t length, const char *text)
+{
+	size_t fixed = length > 1 && word[length - 1] == 'N' ? length - 1 : length;
+	uint32_t number;
+
+	if (strncmp(word, text, fixed) != 0)
+		return 0;
+	return fixed == length ? text[length] == '\0'
+			       : parse_u32(text + fixed, &number) == 0 && number > 0;
+}
+
+/* Whether the text is one of the words of "a|b|c:N"; true for a range that is not a choice. */
+static int is_choice(const char *range, const char *text)
+{
+	if (strchr(range, '|') == NULL)
+		return 1;
+	for (;;) {
+		size_t length = strcspn(range, "|");
+
+		if (is_word(range, length, text))
+			return 1;
+		if (range[length] == '\0')
+			return 0;
+		range += length + 1;
+	}
 }
 
 /* All setters: NULL, or what is wrong with the text; nothing is written then. */

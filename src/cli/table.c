@@ -11,8 +11,11 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct table {
 	const struct table_column *columns;
@@ -129,6 +132,29 @@ void table_free(struct table *table)
 		free(table->cells[i]);
 	free(table->cells);
 	free(table);
+}
+
+/* Nothing is there: one is made, and taken away again. */
+static int try_new(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		return errno == EEXIST ? 0 : -errno;
+	(void)close(fd);
+	(void)unlink(path);
+	return 0;
+}
+
+int output_check(const char *path)
+{
+	struct stat info;
+
+	if (stat(path, &info) < 0)
+		return errno == ENOENT ? try_new(path) : -errno;
+	if (S_ISDIR(info.st_mode))
+		return -EISDIR;
+	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
 int json_print(json_t *value, FILE *file)

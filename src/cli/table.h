@@ -40,6 +40,12 @@ int table_print(const struct table *table, FILE *file);
 
 void table_free(struct table *table);
 
+/*
+ * 0, or -errno: why a file at the path could not be written, for a command that will write it only
+ * after long work. What is there stays as it is.
+ */
+int output_check(const char *path);
+
 /* Prints and consumes a value; -ENOMEM for NULL, so a chain of jansson calls needs one check. */
 int json_print(json_t *value, FILE *file);
 

@@ -364,12 +364,18 @@ static int check_requests(const struct bench_options *options)
 static int check_options(struct bench_line *line)
 {
 	struct bench_options *options = &line->options;
+	int r;
 
 	if (find_scenario(line) < 0)
 		return -EINVAL;
 	if (options->out == NULL) {
 		cli_error("bench needs --out FILE for its results");
 		return -EINVAL;
+	}
+	r = report_check(options->out);
+	if (r < 0) {
+		cli_error("--out '%s' cannot be written: %s", options->out, strerror(-r));
+		return r;
 	}
 	if (spread_rates(options) < 0 || check_partition(options) < 0 ||
 	    check_requests(options) < 0)

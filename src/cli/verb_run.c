@@ -159,6 +159,7 @@ static const char *wrong_in_name(const char *name)
 static int check_args(const struct run_args *args)
 {
 	struct quota quota;
+	int r;
 
 	if (args->quota != NULL && quota_parse(args->quota, &quota) < 0) {
 		cli_error(
@@ -169,6 +170,12 @@ static int check_args(const struct run_args *args)
 	if (args->tenant != NULL && args->tenant[0] == '\0') {
 		cli_error("--tenant wants a name");
 		return -EINVAL;
+	}
+	r = args->stats_file != NULL ? output_check(args->stats_file) : 0;
+	if (r < 0) {
+		cli_error("--stats-file '%s' cannot be written: %s", args->stats_file,
+			  strerror(-r));
+		return r;
 	}
 	if (args->has_profile && (args->quota != NULL || args->has_stats)) {
 		cli_error("--profile leaves the launch hook out, so --quota and --stats cannot "
@@ -181,11 +188,18 @@ static int check_args(const struct run_args *args)
 /* The options as they will be in the program: bad values are refused here, in words. */
 static int read_options(struct options *ret_options)
 {
+	struct quota quota;
 	char text[512];
 	const char *wrong;
 
 	if (options_read(ret_options, text, sizeof(text)) != 0) {
 		cli_error("%s", text);
+		return -EINVAL;
+	}
+	if (ret_options->tpc_quota[0] != '\0' && quota_parse(ret_options->tpc_quota, &quota) < 0) {
+		cli_error("LITHOS_TPC_QUOTA: '%s' is neither a number of TPCs (33) nor a share "
+			  "(1%% to 100%%)",
+			  ret_options->tpc_quota);
 		return -EINVAL;
 	}
 	wrong = wrong_in_name(ret_options->tenant);
@@ -289,7 +303,9 @@ static void print_stats(const struct run_args *args, const char *run_dir)
 	if (file != NULL && file != stderr && fclose(file) != 0 && r == 0)
 		r = -errno;
 	if (r < 0)
-		cli_error("cannot print the statistics: %s", strerror(-r));
+		cli_error("cannot write the statistics to %s: %s",
+			  args->stats_file != NULL ? args->stats_file : "standard error",
+			  strerror(-r));
 	summary_free(&summary);
 }
 

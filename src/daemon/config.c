@@ -7,7 +7,8 @@
  * unknown key, a value of another kind or out of range, a missing version are errors with the place
  * in the file, and the daemon does not start. All errors read FILE:LINE:COLUMN: sentence.
  *
- * Booleans are words (yes, no, true, false), because libcyaml takes any text for true.
+ * Numbers and words (booleans are yes, no, true, false) come as texts and are read here: libcyaml
+ * takes "100ms" for 100 and any text for true, and does not say which words there are.
  *
  * Tested by tests/unit/daemon_config.c, error by error.
  */
@@ -33,26 +34,26 @@
 /* --- what may be in the file ------------------------------------------------------------------ */
 
 struct yaml_mps {
-	enum mps_mode *mode;
+	char *mode;
 	char *pipe_directory;
 	char *log_directory;
-	int *multiuser;
+	char *multiuser;
 };
 
 struct yaml_sharing {
-	int *lend;
-	uint32_t *bound_us;
-	uint32_t *grace_us;
+	char *lend;
+	char *bound_us;
+	char *grace_us;
 };
 
 struct yaml_limits {
-	uint32_t *tenants;
-	uint32_t *connections;
+	char *tenants;
+	char *connections;
 };
 
 struct yaml_config {
 	char *version;
-	enum log_level *log;
+	char *log;
 	char *socket;
 	char *socket_mode;
 	char *state;
@@ -65,39 +66,31 @@ struct yaml_config {
 
 #define OPTIONAL     CYAML_FLAG_OPTIONAL
 #define OPTIONAL_PTR (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
-#define STRICT_PTR   (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER | CYAML_FLAG_STRICT)
+#define WORD_BYTES   64 /* of a number or a word: longer ones are wrong anyway */
 #define NR_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-static const cyaml_strval_t log_words[] = {{"off", LOG_OFF},
-					   {"error", LOG_ERROR},
-					   {"warn", LOG_WARN},
-					   {"info", LOG_INFO},
-					   {"debug", LOG_DEBUG}};
-static const cyaml_strval_t mode_words[] = {
-	{"auto", MPS_MODE_AUTO}, {"off", MPS_MODE_OFF}, {"required", MPS_MODE_REQUIRED}};
-static const cyaml_strval_t bool_words[] = {{"no", 0}, {"yes", 1}, {"false", 0}, {"true", 1}};
+#define WORD(key, type, member)                                                                    \
+	CYAML_FIELD_STRING_PTR(key, OPTIONAL_PTR, type, member, 0, WORD_BYTES)
+#define PATH(key, type, member, least)                                                             \
+	CYAML_FIELD_STRING_PTR(key, OPTIONAL_PTR, type, member, least, CONFIG_PATH_BYTES - 1)
 
+/* clang-format off */
 static const cyaml_schema_field_t mps_fields[] = {
-	CYAML_FIELD_ENUM_PTR("mode", STRICT_PTR, struct yaml_mps, mode, mode_words,
-			     NR_OF(mode_words)),
-	CYAML_FIELD_STRING_PTR("pipe_directory", OPTIONAL_PTR, struct yaml_mps, pipe_directory, 1,
-			       CONFIG_PATH_BYTES - 1),
-	CYAML_FIELD_STRING_PTR("log_directory", OPTIONAL_PTR, struct yaml_mps, log_directory, 1,
-			       CONFIG_PATH_BYTES - 1),
-	CYAML_FIELD_ENUM_PTR("multiuser", STRICT_PTR, struct yaml_mps, multiuser, bool_words,
-			     NR_OF(bool_words)),
+	WORD("mode", struct yaml_mps, mode),
+	PATH("pipe_directory", struct yaml_mps, pipe_directory, 1),
+	PATH("log_directory", struct yaml_mps, log_directory, 1),
+	WORD("multiuser", struct yaml_mps, multiuser),
 	CYAML_FIELD_END};
 
 static const cyaml_schema_field_t sharing_fields[] = {
-	CYAML_FIELD_ENUM_PTR("lend", STRICT_PTR, struct yaml_sharing, lend, bool_words,
-			     NR_OF(bool_words)),
-	CYAML_FIELD_UINT_PTR("bound_us", OPTIONAL_PTR, struct yaml_sharing, bound_us),
-	CYAML_FIELD_UINT_PTR("grace_us", OPTIONAL_PTR, struct yaml_sharing, grace_us),
+	WORD("lend", struct yaml_sharing, lend),
+	WORD("bound_us", struct yaml_sharing, bound_us),
+	WORD("grace_us", struct yaml_sharing, grace_us),
 	CYAML_FIELD_END};
 
 static const cyaml_schema_field_t limits_fields[] = {
-	CYAML_FIELD_UINT_PTR("tenants_per_user", OPTIONAL_PTR, struct yaml_limits, tenants),
-	CYAML_FIELD_UINT_PTR("connections_per_user", OPTIONAL_PTR, struct yaml_limits, connections),
+	WORD("tenants_per_user", struct yaml_limits, tenants),
+	WORD("connections_per_user", struct yaml_limits, connections),
 	CYAML_FIELD_END};
 
 static const cyaml_schema_value_t gpu_item = {
@@ -105,19 +98,17 @@ static const cyaml_schema_value_t gpu_item = {
 
 static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_STRING_PTR("version", CYAML_FLAG_POINTER, struct yaml_config, version, 0, 64),
-	CYAML_FIELD_ENUM_PTR("log", STRICT_PTR, struct yaml_config, log, log_words,
-			     NR_OF(log_words)),
-	CYAML_FIELD_STRING_PTR("socket", OPTIONAL_PTR, struct yaml_config, socket, 1,
-			       CONFIG_PATH_BYTES - 1),
-	CYAML_FIELD_STRING_PTR("socket_mode", OPTIONAL_PTR, struct yaml_config, socket_mode, 1, 8),
-	CYAML_FIELD_STRING_PTR("state", OPTIONAL_PTR, struct yaml_config, state, 0,
-			       CONFIG_PATH_BYTES - 1),
+	WORD("log", struct yaml_config, log),
+	PATH("socket", struct yaml_config, socket, 1),
+	WORD("socket_mode", struct yaml_config, socket_mode),
+	PATH("state", struct yaml_config, state, 0),
 	CYAML_FIELD_SEQUENCE("gpus", OPTIONAL_PTR, struct yaml_config, gpus, &gpu_item, 0,
 			     CONFIG_MAX_GPUS),
 	CYAML_FIELD_MAPPING("mps", OPTIONAL, struct yaml_config, mps, mps_fields),
 	CYAML_FIELD_MAPPING("sharing", OPTIONAL, struct yaml_config, sharing, sharing_fields),
 	CYAML_FIELD_MAPPING("limits", OPTIONAL, struct yaml_config, limits, limits_fields),
 	CYAML_FIELD_END};
+/* clang-format on */
 
 static const cyaml_schema_value_t schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct yaml_config, fields)};
@@ -187,60 +178,137 @@ static int say_library(const struct reading *reading, cyaml_err_t err)
 	return say(reading, mark, reading->message[0] ? reading->message : cyaml_strerror(err));
 }
 
-static int read_text(struct reading *reading)
+/* All of it, or up to the first byte too many. */
+static int read_bytes(struct reading *reading)
 {
 	int fd = open(reading->path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, reading->text, sizeof(reading->text));
-	int r = n < 0 ? errno : 0;
+	ssize_t n = fd < 0 ? -1 : 1;
+	int r;
 
+	while (n > 0 && reading->size < sizeof(reading->text)) {
+		n = read(fd, reading->text + reading->size, sizeof(reading->text) - reading->size);
+		reading->size += n > 0 ? (size_t)n : 0;
+	}
+	r = n < 0 ? errno : 0;
 	if (fd >= 0)
 		(void)close(fd);
+	return r;
+}
+
+static int read_text(struct reading *reading)
+{
+	int r = read_bytes(reading);
+
 	if (r)
 		(void)snprintf(reading->error, reading->error_size, "%s: %s", reading->path,
 			       strerror(r));
-	else if ((size_t)n == sizeof(reading->text))
-		(void)snprintf(reading->error, reading->error_size, "%s: too long", reading->path);
-	else
-		reading->size = (size_t)n;
-	return r || (size_t)n == sizeof(reading->text) ? -EINVAL : 0;
+	else if (reading->size == sizeof(reading->text))
+		(void)snprintf(reading->error, reading->error_size,
+			       "%s: too long: %d bytes or more", reading->path, MAX_FILE_BYTES);
+	return r || reading->size == sizeof(reading->text) ? -EINVAL : 0;
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-static int take_number(const struct reading *reading, const char *path, const uint32_t *value,
-		       uint32_t low, uint32_t high)
+struct word {
+	const char *text;
+	int value;
+};
+
+static const struct word log_words[] = {{"off", LOG_OFF},     {"error", LOG_ERROR},
+					{"warn", LOG_WARN},   {"info", LOG_INFO},
+					{"debug", LOG_DEBUG}, {0}};
+static const struct word mode_words[] = {
+	{"auto", MPS_MODE_AUTO}, {"off", MPS_MODE_OFF}, {"required", MPS_MODE_REQUIRED}, {0}};
+static const struct word bool_words[] = {{"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0}, {0}};
+
+static int take_word(const struct reading *reading, const char *path, const char *value,
+		     const struct word *words, int *into)
 {
 	char what[MESSAGE_BYTES];
+	size_t used;
 
-	if (!value || (*value >= low && *value <= high))
+	if (!value)
 		return 0;
-	(void)snprintf(what, sizeof(what), "%s is %u, not %u to %u", path, *value, low, high);
+	for (const struct word *word = words; word->text; word++) {
+		if (strcmp(word->text, value) == 0) {
+			*into = word->value;
+			return 0;
+		}
+	}
+	used = (size_t)snprintf(what, sizeof(what), "%s is '%s', not", path, value);
+	for (const struct word *word = words; word->text && used < sizeof(what); word++)
+		used += (size_t)snprintf(what + used, sizeof(what) - used, "%s %s",
+					 word == words  ? ""
+					 : word[1].text ? ","
+							: " or",
+					 word->text);
 	return say_value(reading, path, -1, what);
+}
+
+/* Digits alone: a unit or an exponent that were left out would make another number of it. */
+static int take_number(const struct reading *reading, const char *path, const char *value,
+		       uint32_t low, uint32_t high, uint32_t *into)
+{
+	char what[MESSAGE_BYTES];
+	uint64_t number = 0;
+	const char *p = value;
+
+	if (!value)
+		return 0;
+	for (; *p >= '0' && *p <= '9' && number <= UINT32_MAX; p++)
+		number = number * 10 + (uint64_t)(*p - '0');
+	if (p == value || *p || number < low || number > high) {
+		(void)snprintf(what, sizeof(what), "%s is '%s', not a whole number from %u to %u",
+			       path, value, low, high);
+		return say_value(reading, path, -1, what);
+	}
+	*into = (uint32_t)number;
+	return 0;
+}
+
+/* The same for what is kept in nanoseconds. */
+static int take_us(const struct reading *reading, const char *path, const char *value, uint32_t low,
+		   uint64_t *into_ns)
+{
+	uint32_t us = 0;
+	int r = take_number(reading, path, value, low, 100000, &us);
+
+	if (r == 0 && value)
+		*into_ns = us * 1000ull;
+	return r;
 }
 
 static int take_path(const struct reading *reading, const char *path, const char *value, char *into)
 {
+	char what[MESSAGE_BYTES];
+
 	if (!value)
 		return 0;
-	if (value[0] && value[0] != '/')
-		return say_value(reading, path, -1, "not an absolute path");
+	if (value[0] && value[0] != '/') {
+		(void)snprintf(what, sizeof(what), "%s is '%.160s', not an absolute path", path,
+			       value);
+		return say_value(reading, path, -1, what);
+	}
 	(void)snprintf(into, CONFIG_PATH_BYTES, "%s", value);
 	return 0;
 }
 
 static int take_mode(const struct reading *reading, const char *value, uint32_t *into)
 {
+	char what[MESSAGE_BYTES];
 	unsigned int mode = 0;
+	const char *p = value;
 
 	if (!value)
 		return 0;
-	for (const char *p = value; *p; p++) {
-		if (*p < '0' || *p > '7')
-			return say_value(reading, "socket_mode", -1, "not an octal mode like 0666");
+	for (; *p >= '0' && *p <= '7' && mode <= 0777; p++)
 		mode = mode * 8 + (unsigned int)(*p - '0');
+	if (*p || mode > 0777 || !(mode & 0600)) {
+		(void)snprintf(what, sizeof(what),
+			       "socket_mode is '%s', not an octal mode like 0666", value);
+		return say_value(reading, "socket_mode", -1, what);
 	}
-	if (mode > 0777 || !(mode & 0600))
-		return say_value(reading, "socket_mode", -1, "not an octal mode like 0666");
 	*into = mode;
 	return 0;
 }
@@ -248,10 +316,17 @@ static int take_mode(const struct reading *reading, const char *value, uint32_t 
 static int take_gpus(const struct reading *reading, const struct yaml_config *yaml,
 		     struct config *into)
 {
+	char what[MESSAGE_BYTES];
+
 	for (uint32_t i = 0; i < yaml->gpus_count; i++) {
-		if (config_parse_uuid(yaml->gpus[i], strlen(yaml->gpus[i]), into->gpus[i]) < 0)
-			return say_value(reading, "gpus", (int)i,
-					 "not a UUID as nvidia-smi -L shows it (GPU-...)");
+		const char *gpu = yaml->gpus[i];
+
+		if (config_parse_uuid(gpu, strlen(gpu), into->gpus[i]) == 0)
+			continue;
+		(void)snprintf(what, sizeof(what),
+			       "gpus has '%.120s', not a UUID as nvidia-smi -L shows it (GPU-...)",
+			       gpu);
+		return say_value(reading, "gpus", (int)i, what);
 	}
 	into->nr_gpus = yaml->gpus_count;
 	return 0;
@@ -266,17 +341,39 @@ static int check_version(const struct reading *reading, const struct yaml_config
 	return 0;
 }
 
-static int check_numbers(const struct reading *reading, const struct yaml_config *yaml)
+static int take_numbers(const struct reading *reading, const struct yaml_config *yaml,
+			struct config *into)
 {
-	int r = take_number(reading, "sharing.bound_us", yaml->sharing.bound_us, 50, 100000);
+	int r = take_us(reading, "sharing.bound_us", yaml->sharing.bound_us, 50, &into->bound_ns);
 
 	if (r == 0)
-		r = take_number(reading, "sharing.grace_us", yaml->sharing.grace_us, 10, 100000);
+		r = take_us(reading, "sharing.grace_us", yaml->sharing.grace_us, 10,
+			    &into->grace_ns);
 	if (r == 0)
-		r = take_number(reading, "limits.tenants_per_user", yaml->limits.tenants, 1, 1024);
+		r = take_number(reading, "limits.tenants_per_user", yaml->limits.tenants, 1, 1024,
+				&into->max_tenants);
 	if (r == 0)
 		r = take_number(reading, "limits.connections_per_user", yaml->limits.connections, 1,
-				65536);
+				65536, &into->max_connections);
+	return r;
+}
+
+static int take_words(const struct reading *reading, const struct yaml_config *yaml,
+		      struct config *into)
+{
+	int level = (int)into->log_level, mode = (int)into->mps_mode;
+	int r = take_word(reading, "log", yaml->log, log_words, &level);
+
+	if (r == 0)
+		r = take_word(reading, "mps.mode", yaml->mps.mode, mode_words, &mode);
+	if (r == 0)
+		r = take_word(reading, "mps.multiuser", yaml->mps.multiuser, bool_words,
+			      &into->mps_is_multiuser);
+	if (r == 0)
+		r = take_word(reading, "sharing.lend", yaml->sharing.lend, bool_words,
+			      &into->lends);
+	into->log_level = (enum log_level)level;
+	into->mps_mode = (enum mps_mode)mode;
 	return r;
 }
 
@@ -304,25 +401,10 @@ static int take_yaml(const struct reading *reading, const struct yaml_config *ya
 	int r = check_version(reading, yaml);
 
 	if (r == 0)
-		r = check_numbers(reading, yaml);
+		r = take_numbers(reading, yaml, into);
 	if (r == 0)
-		r = take_texts(reading, yaml, into);
-	if (r < 0)
-		return r;
-	into->log_level = yaml->log ? *yaml->log : into->log_level;
-	into->mps_mode = yaml->mps.mode ? *yaml->mps.mode : into->mps_mode;
-	into->mps_is_multiuser =
-		yaml->mps.multiuser ? *yaml->mps.multiuser : into->mps_is_multiuser;
-	into->lends = yaml->sharing.lend ? *yaml->sharing.lend : into->lends;
-	if (yaml->sharing.bound_us)
-		into->bound_ns = *yaml->sharing.bound_us * 1000ull;
-	if (yaml->sharing.grace_us)
-		into->grace_ns = *yaml->sharing.grace_us * 1000ull;
-	if (yaml->limits.tenants)
-		into->max_tenants = *yaml->limits.tenants;
-	if (yaml->limits.connections)
-		into->max_connections = *yaml->limits.connections;
-	return 0;
+		r = take_words(reading, yaml, into);
+	return r == 0 ? take_texts(reading, yaml, into) : r;
 }
 
 /* --- the interface ---------------------------------------------------------------------------- */

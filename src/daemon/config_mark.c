@@ -191,6 +191,7 @@ int config_mark_syntax(const char *text, size_t size, struct config_mark *ret_ma
 	yaml_event_t event;
 	int is_over = 0;
 	int is_sound = 1;
+	int nr_documents = 0;
 
 	if (!yaml_parser_initialize(&parser))
 		return 1;
@@ -200,8 +201,14 @@ int config_mark_syntax(const char *text, size_t size, struct config_mark *ret_ma
 		if (!is_sound)
 			break;
 		is_over = event.type == YAML_STREAM_END_EVENT;
+		nr_documents += event.type == YAML_DOCUMENT_START_EVENT;
+		*ret_mark = mark_of(&event.start_mark);
 		yaml_event_delete(&event);
+		if (nr_documents > 1)
+			break;
 	}
+	if (nr_documents > 1)
+		*ret_problem = "a second document begins here, of which nothing would be read";
 	if (!is_sound) {
 		*ret_mark = parser.error == YAML_READER_ERROR
 				    ? mark_of_offset(text, size, parser.problem_offset)
@@ -209,5 +216,5 @@ int config_mark_syntax(const char *text, size_t size, struct config_mark *ret_ma
 		*ret_problem = parser.problem ? parser.problem : "not YAML";
 	}
 	yaml_parser_delete(&parser);
-	return is_sound;
+	return is_sound && nr_documents <= 1;
 }

@@ -11,7 +11,7 @@ struct config_mark {
 	unsigned int column;
 };
 
-/* The text does not parse: where and why. 1 = it does. */
+/* The text is not one YAML document: where and why. 1 = it is. */
 int config_mark_syntax(const char *text, size_t size, struct config_mark *ret_mark,
 		       const char **ret_problem);
 

@@ -46,7 +46,7 @@ uint32_t quota_tpcs(const struct quota *quota, uint32_t nr_tpcs)
 		return quota->tpcs < nr_tpcs ? quota->tpcs : nr_tpcs;
 	if (!quota->percent)
 		return 0;
-	uint32_t n = (nr_tpcs * quota->percent + 50) / 100;
+	uint32_t n = nr_tpcs * quota->percent / 100;
 	return n || !nr_tpcs ? n : 1;
 }
 

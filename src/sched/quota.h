@@ -12,8 +12,8 @@
 struct topology;
 
 /*
- * A quota as the user wrote it. "33" is TPCs, "50%" a share of the GPU's TPCs, rounded to the
- * nearest TPC and at least one.
+ * A quota as the user wrote it. "33" is TPCs, "50%" a share of the GPU's TPCs, rounded down so that
+ * shares of 100 % in all fit together, and at least one.
  */
 struct quota {
 	uint32_t tpcs;    /* 0 when percent is used */

@@ -222,6 +222,16 @@ static int device_share(struct device *device, uint32_t tpcs)
 	return err;
 }
 
+/* A daemon refuses it; without one nobody knew how many there are until now. */
+static void quota_check(const struct device *device)
+{
+	if (devices.quota.tpcs > device->topo.nr_tpcs)
+		log_line(NULL, LOG_WARN,
+			 "msg=\"the quota is more than the GPU has: all of it\" "
+			 "LITHOS_TPC_QUOTA=%u tpcs=%u device=%d",
+			 devices.quota.tpcs, device->topo.nr_tpcs, device->handle);
+}
+
 static int device_restrict(struct device *device)
 {
 	uint32_t tpcs = devices.has_quota ? quota_tpcs(&devices.quota, device->topo.nr_tpcs) : 0;
@@ -232,6 +242,7 @@ static int device_restrict(struct device *device)
 	device->nr_allowed = device->topo.nr_tpcs;
 	if (device->is_shared)
 		return device_share(device, tpcs);
+	quota_check(device);
 	if (!devices.has_quota)
 		return 0;
 	err = known_choose(&device->topo, link_told(), tpcs, &known);

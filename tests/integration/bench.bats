@@ -58,6 +58,10 @@ result() {
 	assert_line 'needs --out'
 	run -2 "$LITHOS" bench --target sim --out out.json --seconds 1
 	assert_line '200 requests .* too few'
+	run -2 "$LITHOS" bench --target sim --out no/out.json
+	assert_line "out 'no/out.json' cannot be written: No such file or directory"
+	run -2 "$LITHOS" bench --target sim --out .
+	assert_line "out '.' cannot be written: Is a directory"
 	run -2 "$LITHOS" bench --out out.json --system alone,nonsense
 	assert_line "'nonsense' is not a system"
 	run -2 "$LITHOS" bench --out out.json --system alone,alone

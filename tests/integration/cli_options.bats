@@ -47,7 +47,7 @@ setup() {
 	assert_line '^VARIABLE +TYPE +DEFAULT'
 	assert_line '^LITHOS_TPC_QUOTA +str +- +N or P% +startup'
 	assert_line '^LITHOS_LOG +str +warn'
-	assert_line '^LITHOS_SPLIT +str +auto +auto, whole, atoms, claims, the three with :always, atoms:N or preempt:US +startup'
+	assert_line '^LITHOS_SPLIT +str +auto +auto[|]whole[|]atoms.*atoms:N[|]preempt:N +startup'
 }
 
 @test "options as JSON has a row for each row of the table" {

@@ -26,12 +26,33 @@ check() {
 	assert_line '^lithos: 0 launches of 0 kernels, 0.000 ms of GPU time, 0 processes$'
 }
 
-@test "statistics do not change the exit code" {
+@test "statistics as JSON do not change the exit code" {
 	run "$LITHOS" run --stats=json -- sh -c 'exit 5'
 	assert_status 5
-	run "$LITHOS" run --stats-file=/no/such/folder/file -- sh -c 'exit 5'
+}
+
+@test "a statistics file that cannot be written is said before the program starts" {
+	mkdir folder
+	run "$LITHOS" run --stats-file=/no/such/folder/file -- touch started
+	assert_status 125
+	assert_line "stats-file '/no/such/folder/file' cannot be written: No such file or directory"
+	run "$LITHOS" run --stats-file=folder -- touch started
+	assert_status 125
+	assert_line "stats-file 'folder' cannot be written: Is a directory"
+	[ ! -e started ]
+	# A program that is not started leaves nothing, and nothing changed.
+	echo before > kept
+	run "$LITHOS" run --stats-file=kept --quota 0 -- touch started
+	run "$LITHOS" run --stats-file=none --quota 0 -- touch started
+	assert_equal "$(cat kept)" before
+	[ ! -e none ]
+}
+
+@test "a statistics file that can no longer be written does not change the exit code" {
+	mkdir folder
+	run "$LITHOS" run --stats-file=folder/file -- sh -c 'rmdir folder; exit 5'
 	assert_status 5
-	assert_line 'cannot print the statistics: No such file'
+	assert_line 'cannot write the statistics to folder/file: No such file'
 }
 
 @test "kernels of a program appear with launches, time, share and TPCs" {

@@ -69,7 +69,7 @@ yaml() {
 	yaml 'version: v1' 'limits:' '  tenants_per_user: 0'
 	run "$LITHOSD" --check-config --config lithosd.yaml
 	assert_status 2
-	assert_line 'lithosd.yaml:3:21: limits.tenants_per_user is 0'
+	assert_line 'lithosd.yaml:3:21: limits.tenants_per_user is .0.,'
 	yaml 'version: v1' 'lgo: info'
 	run "$LITHOSD" --check-config --config lithosd.yaml
 	assert_status 2
@@ -115,7 +115,7 @@ yaml() {
 	done
 	yaml 'version: v1' 'log: nonsense'
 	kill -HUP "$pid"
-	wait_for_line 'lithosd.yaml:2:6: Invalid ENUM value'
+	wait_for_line 'lithosd.yaml:2:6: log is .*, not off, error, warn, info or debug'
 	yaml 'version: v1' 'log: info'
 	kill -HUP "$pid"
 	wait_for_line 'log level read again'

@@ -95,7 +95,12 @@ setup() {
 	assert_line 'level=warn msg="option ignored" problem="LITHOS_STATS: '
 }
 
-@test "a quota larger than the GPU is the GPU" {
+@test "a quota larger than the GPU is the GPU, and that is said" {
+	run tenant LITHOS_TPC_QUOTA=66 shim_told
+	assert_equal "$(nr_complaints)" 0
+	run tenant LITHOS_TPC_QUOTA=67 shim_told
+	assert_line 'the quota is more than the GPU has.* LITHOS_TPC_QUOTA=67 tpcs=66'
+	assert_equal "$(nr_complaints)" 1
 	run tenant LITHOS_TPC_QUOTA=500 shim_told
 	assert_status 0
 	assert_equal "$(field after)" 132

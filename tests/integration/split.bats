@@ -147,12 +147,20 @@ overlap_trace() {
 	assert_equal "$(counter atoms_launched)" 0
 }
 
-@test "a way that is none is said, and nothing is split" {
-	run --separate-stderr env LITHOS_SPLIT=atoms:none "$LITHOS" run --quota 8 -- \
-		"$PROGRAMS/once"
+@test "a way that is none is refused with its name and what there is, and the shim ignores it" {
+	local way
+	for way in foo atoms:none atoms:0 preempt:1ms 'auto|whole' whole:always; do
+		run env LITHOS_SPLIT="$way" "$LITHOS" run --quota 8 -- touch started
+		assert_status 125
+		assert_line "LITHOS_SPLIT: '$way' is not one of the choices .auto[|]whole"
+	done
+	[ ! -e started ]
+	run env LITHOS_HOLD=sometimes "$LITHOS" run --quota 8 -- touch started
+	assert_status 125
+	assert_line "LITHOS_HOLD: 'sometimes' is not one of the choices"
+	run under_shim env LITHOS_SPLIT=foo LITHOS_TPC_QUOTA=8 "$PROGRAMS/once"
 	assert_status 0
-	# shellcheck disable=SC2154 # set by run
-	[[ "$stderr" == *LITHOS_SPLIT* ]]
+	assert_line "option ignored.*LITHOS_SPLIT: 'foo' is not one of the choices"
 }
 
 # A gang that no reader of code finds, on half of the TPCs that it needs: told to go, and nothing

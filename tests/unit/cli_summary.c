@@ -194,6 +194,48 @@ static void test_long_lists_are_cut(void **state)
 	free(region);
 }
 
+static void expect_max(const json_t *object, const char *key)
+{
+	assert_int_equal(json_integer_value(json_object_get(object, key)), INT64_MAX);
+}
+
+/* Numbers that no program could reach are cut to the greatest, not wrapped or made negative. */
+static void test_absurd_numbers(void **state)
+{
+	struct summary summary = {0};
+	struct stats_region *region = calloc(1, sizeof(*region));
+	const struct row absurd = {"absurd", UINT64_MAX - 1, 1, 1000, 1, 0};
+	const struct row timed = {"timed", UINT64_MAX, UINT64_MAX, 1, 1, 0};
+	json_t *root, *kernels;
+
+	(void)state;
+	assert_non_null(region);
+	put_row(region, &absurd);
+	put_row(region, &timed);
+	memset(region->kernel[1].hist, 0xff, sizeof(region->kernel[1].hist));
+	memset(region->kernel[1].grid, 0xff, sizeof(region->kernel[1].grid));
+	region->header.nr_counters = STATS_NR_COUNTERS;
+	region->header.counter[STATS_qmd_seen] = UINT64_MAX - 3;
+	assert_int_equal(summary_add(&summary, region), 0);
+	assert_int_equal(summary_add(&summary, region), 0);
+	summary_finish(&summary);
+	assert_non_null(strstr(print(&summary, FORMAT_TABLE, 0), "9223372036854775807 launches"));
+	root = json_loads(print(&summary, FORMAT_JSON, 0), 0, NULL);
+	assert_non_null(root);
+	expect_max(root, "total_ns");
+	expect_max(json_object_get(root, "counters"), "qmd_seen");
+	kernels = json_object_get(root, "kernels");
+	for (size_t i = 0; i < 2; i++) {
+		expect_max(json_array_get(kernels, i), "launches");
+		expect_max(json_array_get(kernels, i), "total_ns");
+		assert_true(json_integer_value(
+				    json_object_get(json_array_get(kernels, i), "p99_ns")) >= 0);
+	}
+	json_decref(root);
+	summary_free(&summary);
+	free(region);
+}
+
 static void test_nothing(void **state)
 {
 	struct summary summary;
@@ -211,7 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_merge),   cmocka_unit_test(test_table),
 		cmocka_unit_test(test_json),    cmocka_unit_test(test_long_lists_are_cut),
-		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_nothing), cmocka_unit_test(test_absurd_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, scratch_teardown);

@@ -126,20 +126,28 @@ static void test_version(void **state)
 
 static void test_values(void **state)
 {
-	expect_error(state, "version: v1\nlog: loud\n", "2:6:", "Invalid ENUM value: loud");
-	expect_error(state, "version: v1\nmps:\n  mode: maybe\n", "3:9:", "maybe");
-	expect_error(state, "version: v1\nmps:\n  multiuser: 2\n", "3:14:", "2");
+	expect_error(state, "version: v1\nlog: loud\n",
+		     "2:6:", "log is 'loud', not off, error, warn, info or debug");
+	expect_error(state, "version: v1\nlog:\n", "2:", "log is ''");
+	expect_error(state, "version: v1\nmps:\n  mode: maybe\n",
+		     "3:9:", "mps.mode is 'maybe', not auto, off or required");
+	expect_error(state, "version: v1\nmps:\n  multiuser: 2\n",
+		     "3:14:", "mps.multiuser is '2', not yes, no, true or false");
+	expect_error(state, "version: v1\nsharing: {lend: Yes}\n",
+		     "2:17:", "sharing.lend is 'Yes'");
 	expect_error(state, "version: v1\nlimits:\n  tenants_per_user: x\n", "3:21:", "'x'");
 	expect_error(state, "version: v1\nlimits:\n  tenants_per_user: -1\n", "3:21:", "-1");
 	expect_error(state, "version: v1\nlimits:\n  tenants_per_user: 0\n",
-		     "3:21:", "is 0, not 1 to 1024");
+		     "3:21:", "is '0', not a whole number from 1 to 1024");
 	expect_error(state, "version: v1\nlimits:\n  tenants_per_user: 1025\n",
-		     "3:21:", "is 1025, not 1 to 1024");
+		     "3:21:", "is '1025', not a whole number from 1 to 1024");
 	expect_error(state, "version: v1\nlimits:\n  connections_per_user: 99999999999\n",
 		     "3:25:", "99999999999");
-	expect_error(state, "version: v1\nlimits: {connections_per_user: 0}\n", "2:32:", "is 0");
+	expect_error(state, "version: v1\nlimits:\n  connections_per_user: 18446744073709551626\n",
+		     "3:25:", "18446744073709551626");
+	expect_error(state, "version: v1\nlimits: {connections_per_user: 0}\n", "2:32:", "is '0'");
 	expect_error(state, "version: v1\nsharing:\n  bound_us: 49\n",
-		     "3:13:", "sharing.bound_us is 49, not 50 to 100000");
+		     "3:13:", "sharing.bound_us is '49', not a whole number from 50 to 100000");
 	expect_error(state, "version: v1\nsharing:\n  grace_us: 100001\n", "3:13:", "100001");
 	expect_error(state, "version: v1\nsharing:\n  grace_us:\n", "3:", "''");
 	expect_error(state, "version: v1\nsocket: relative\n", "2:9:", "not an absolute path");
@@ -150,7 +158,34 @@ static void test_values(void **state)
 	expect_error(state, "version: v1\nsocket_mode: \"0999\"\n", "2:14:", "octal");
 	expect_error(state, "version: v1\nsocket_mode: \"7777\"\n", "2:14:", "octal");
 	expect_error(state, "version: v1\nsocket_mode: \"0066\"\n", "2:14:", "octal");
-	expect_error(state, "version: v1\nsocket_mode: \"123456789\"\n", "2:14:", "length");
+	expect_error(state, "version: v1\nsocket_mode: \"123456789\"\n", "2:14:", "octal");
+}
+
+/* What would make another number of it. */
+static void test_numbers_end_where_they_end(void **state)
+{
+	static const char *const wrong[] = {"100ms", "1e3",  "100 us", "0x64", "100.0",
+					    "+100",  "1_00", "10%",    "~"};
+	char text[128], sentence[64];
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		(void)snprintf(text, sizeof(text), "version: v1\nsharing:\n  bound_us: %s\n",
+			       wrong[i]);
+		(void)snprintf(sentence, sizeof(sentence), "sharing.bound_us is '%s'", wrong[i]);
+		expect_error(state, text, "3:13:", sentence);
+	}
+	assert_int_equal(read_yaml(state, "version: v1\nsharing: {bound_us: \"0100\"}\n"), 0);
+	assert_int_equal(config.bound_ns, 100000);
+}
+
+/* Whatever follows would be ignored. */
+static void test_one_document(void **state)
+{
+	expect_error(state, "version: v1\n---\nlog: debug\n", "2:1:", "second document");
+	expect_error(state, "version: v1\n---\n", "2:1:", "second document");
+	expect_error(state, "version: v1\n...\n---\n%\n", "3:1:", "second document");
+	assert_int_equal(read_yaml(state, "---\nversion: v1\nlog: warn\n...\n"), 0);
+	assert_int_equal(config.log_level, LOG_WARN);
 }
 
 static void test_kinds(void **state)
@@ -162,7 +197,7 @@ static void test_kinds(void **state)
 	expect_error(state, "version: v1\ngpus: [00112233445566778899aabbccddeeff0]\n",
 		     "2:8:", "not a UUID");
 	expect_error(state, "version: v1\nmps: auto\n", "2:6:", "Expecting MAPPING");
-	expect_error(state, "version: v1\nlog: [info]\n", "2:", "Expecting ENUM");
+	expect_error(state, "version: v1\nlog: [info]\n", "2:", "Expecting STRING");
 	expect_error(state, "[1, 2]\n", "1:1:", "Expecting MAPPING");
 	expect_error(state, "v1\n", "1:1:", "Expecting MAPPING");
 	expect_error(state, "version: &v v1\nlog: *v\n", "2:", "alias");
@@ -225,11 +260,20 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_everything),     cmocka_unit_test(test_defaults_stay),
-		cmocka_unit_test(test_installed_file), cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_version),        cmocka_unit_test(test_values),
-		cmocka_unit_test(test_kinds),          cmocka_unit_test(test_syntax),
-		cmocka_unit_test(test_files),          cmocka_unit_test(test_random),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_defaults_stay),
+		cmocka_unit_test(test_installed_file),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_version),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_numbers_end_where_they_end),
+		cmocka_unit_test(test_syntax),
+		cmocka_unit_test(test_one_document),
+		cmocka_unit_test(test_syntax),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_syntax),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

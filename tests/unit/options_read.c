@@ -84,6 +84,15 @@ static void test_bad_values_keep_defaults(void **state)
 		 "LITHOS_SIM_GPU: 'h1' is not one of the choices (h100|h200|small)"},
 		{"LITHOS_SIM_GPU", "200",
 		 "LITHOS_SIM_GPU: '200' is not one of the choices (h100|h200|small)"},
+		{"LITHOS_SIM_GPU", "h100|h200",
+		 "LITHOS_SIM_GPU: 'h100|h200' is not one of the choices (h100|h200|small)"},
+		{"LITHOS_HOLD", "always:1x",
+		 "LITHOS_HOLD: 'always:1x' is not one of the choices (auto|off|always|always:N)"},
+		{"LITHOS_HOLD", "always:0",
+		 "LITHOS_HOLD: 'always:0' is not one of the choices (auto|off|always|always:N)"},
+		{"LITHOS_HOLD", "always:4294967296",
+		 "LITHOS_HOLD: 'always:4294967296' is not one of the choices "
+		 "(auto|off|always|always:N)"},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

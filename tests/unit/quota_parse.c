@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "sched/quota.h"
 
@@ -70,12 +71,34 @@ static void test_tpcs(void **state)
 	assert_int_equal(tpcs_of("33", 66), 33);
 	assert_int_equal(tpcs_of("67", 66), 66);
 	assert_int_equal(tpcs_of("50%", 66), 33);
-	assert_int_equal(tpcs_of("25%", 66), 17); /* 16.5 */
-	assert_int_equal(tpcs_of("75%", 66), 50); /* 49.5 */
+	assert_int_equal(tpcs_of("25%", 66), 16); /* 16.5 */
+	assert_int_equal(tpcs_of("75%", 66), 49); /* 49.5 */
 	assert_int_equal(tpcs_of("1%", 66), 1);
 	assert_int_equal(tpcs_of("1%", 10), 1); /* 0.1, but never none */
 	assert_int_equal(tpcs_of("100%", 66), 66);
 	assert_int_equal(quota_tpcs(&none, 66), 0);
+}
+
+/* Percentages that make at most 100 together fit together, on any GPU with a TPC for each. */
+static void test_shares_fit(void **state)
+{
+	unsigned int seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		uint32_t left = 100, sum = 0, nr_tpcs = 40 + (uint32_t)rand_r(&seed) % 100;
+
+		for (int i = 0; i < 8 && left > 0; i++) {
+			struct quota quota = {.percent = 1 + (uint32_t)rand_r(&seed) % left};
+
+			/* Those that are less than a TPC get one all the same. */
+			if (quota.percent * nr_tpcs < 100)
+				break;
+			left -= quota.percent;
+			sum += quota_tpcs(&quota, nr_tpcs);
+		}
+		assert_true(sum <= nr_tpcs);
+	}
 }
 
 int main(void)
@@ -84,6 +107,7 @@ int main(void)
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_tpcs),
+		cmocka_unit_test(test_shares_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,9 @@
  * time is estimated: total = total of the timed * launches / timed. 900 timed launches of 1,000
  * that took 9 ms make 10 ms.
  *
+ * The numbers are what programs wrote: sums stop at the greatest number that JSON can carry
+ * (SUMMARY_MAX) instead of wrapping around.
+ *
  * Tested by tests/unit/cli_summary.c.
  */
 #include "cli/run/summary.h"
@@ -32,7 +35,16 @@ uint64_t summary_total_ns(const struct stats_kernel *row)
 {
 	if (row->nr_timed == 0 || row->nr_launches <= row->nr_timed)
 		return row->total_ns;
-	return (uint64_t)((double)row->total_ns * (double)row->nr_launches / (double)row->nr_timed);
+	double scaled = (double)row->total_ns * (double)row->nr_launches / (double)row->nr_timed;
+
+	return scaled < (double)SUMMARY_MAX ? (uint64_t)scaled : SUMMARY_MAX;
+}
+
+uint64_t summary_add_up(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) || sum > SUMMARY_MAX ? SUMMARY_MAX : sum;
 }
 
 static void make_printable(char *name)
@@ -52,6 +64,15 @@ static void make_known(struct stats_kernel *kernel)
 	if (stats_way(kernel->way_reason) >= SPLIT_NR_WAYS ||
 	    stats_reason(kernel->way_reason) >= SPLIT_NR_REASONS)
 		kernel->way_reason = 0;
+}
+
+static void make_bounded(struct stats_kernel *kernel)
+{
+	kernel->nr_timed = summary_add_up(kernel->nr_timed, 0);
+	kernel->nr_launches = summary_add_up(kernel->nr_launches, 0);
+	kernel->total_ns = summary_add_up(kernel->total_ns, 0);
+	if (kernel->nr_launches < kernel->nr_timed)
+		kernel->nr_launches = kernel->nr_timed;
 }
 
 static int by_name(const void *a, const void *b)
@@ -98,9 +119,9 @@ static void fold(struct summary_row *into, const struct summary_row *row)
 {
 	struct stats_kernel *kernel = &into->kernel;
 
-	kernel->nr_launches += row->kernel.nr_launches;
-	kernel->nr_timed += row->kernel.nr_timed;
-	kernel->total_ns += row->kernel.total_ns;
+	kernel->nr_launches = summary_add_up(kernel->nr_launches, row->kernel.nr_launches);
+	kernel->nr_timed = summary_add_up(kernel->nr_timed, row->kernel.nr_timed);
+	kernel->total_ns = summary_add_up(kernel->total_ns, row->kernel.total_ns);
 	kernel->flags |= row->kernel.flags;
 	for (uint32_t i = 0; i < STATS_HIST_BUCKETS; i++)
 		kernel->hist[i] = add_saturated(kernel->hist[i], row->kernel.hist[i]);
@@ -130,7 +151,7 @@ static void add_header(struct summary *summary, const struct stats_header *heade
 {
 	summary->nr_processes++;
 	for (uint32_t i = 0; i < header->nr_counters && i < STATS_NR_COUNTERS; i++)
-		summary->counter[i] += header->counter[i];
+		summary->counter[i] = summary_add_up(summary->counter[i], header->counter[i]);
 	if (header->quota_tpcs > summary->quota_tpcs)
 		summary->quota_tpcs = header->quota_tpcs;
 	if (header->device_tpcs > summary->device_tpcs)
@@ -154,8 +175,7 @@ int summary_add(struct summary *summary, const struct stats_region *region)
 		row->at_ns = region->header.updated_ns;
 		make_printable(row->kernel.name);
 		make_known(&row->kernel);
-		if (row->kernel.nr_launches < row->kernel.nr_timed)
-			row->kernel.nr_launches = row->kernel.nr_timed;
+		make_bounded(&row->kernel);
 	}
 	add_header(summary, &region->header);
 	fold_names(summary);
@@ -167,7 +187,8 @@ void summary_finish(struct summary *summary)
 	fold_names(summary);
 	summary->total_ns = 0;
 	for (size_t i = 0; i < summary->nr_rows; i++)
-		summary->total_ns += summary_total_ns(&summary->rows[i].kernel);
+		summary->total_ns = summary_add_up(summary->total_ns,
+						   summary_total_ns(&summary->rows[i].kernel));
 	if (summary->nr_rows > 0)
 		qsort(summary->rows, summary->nr_rows, sizeof(summary->rows[0]), by_total);
 }

@@ -12,6 +12,8 @@
 #include "base/stats_file.h"
 #include "cli/table.h"
 
+#define SUMMARY_MAX ((uint64_t)INT64_MAX) /* of any sum */
+
 struct summary_row {
 	struct stats_kernel kernel;
 	uint64_t at_ns; /* when the process that `way_reason` is from was last at work */
@@ -40,6 +42,9 @@ void summary_finish(struct summary *summary);
 
 /* GPU time of all launches of a row: what was timed, scaled when some launches had no record. */
 uint64_t summary_total_ns(const struct stats_kernel *row);
+
+/* At most SUMMARY_MAX. */
+uint64_t summary_add_up(uint64_t a, uint64_t b);
 
 void summary_free(struct summary *summary);
 

@@ -163,7 +163,7 @@ static void print_head(const struct summary *summary, FILE *file)
 	uint64_t launches = 0;
 
 	for (size_t i = 0; i < summary->nr_rows; i++)
-		launches += summary->rows[i].kernel.nr_launches;
+		launches = summary_add_up(launches, summary->rows[i].kernel.nr_launches);
 	(void)fprintf(file,
 		      "lithos: %" PRIu64 " launches of %zu kernels, %.3f ms of GPU time, %" PRIu32
 		      " processes",

@@ -13,6 +13,9 @@ void report_compare(struct bench *bench);
 /* Whether a p99 rests on too few requests: by the plan, or because fewer came. */
 int report_is_short(const struct bench *bench);
 
+/* Whether it will be possible to write the file: 0 or -errno. */
+int report_check(const char *path);
+
 /* Writes the file anew, also a partial one after a failure; 0, -ENOMEM or -errno. */
 int report_write(const struct bench *bench, const char *path);
 

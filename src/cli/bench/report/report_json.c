@@ -23,6 +23,7 @@
 
 #include "cli/bench/report/medians.h"
 #include "cli/bench/systems.h"
+#include "cli/table.h"
 
 #ifndef LITHOS_VERSION
 #error "LITHOS_VERSION comes from CMakeLists.txt"
@@ -234,13 +235,31 @@ static json_t *report_json(const struct bench *bench)
 			 versions_json(bench));
 }
 
+/* Where the results are written before they take the place of those before. */
+static int new_name(const char *path, char ret_path[2 * BENCH_PATH_MAX])
+{
+	int length = snprintf(ret_path, 2 * BENCH_PATH_MAX, "%s.new", path);
+
+	return length > 0 && length < 2 * BENCH_PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int report_check(const char *path)
+{
+	char new_path[2 * BENCH_PATH_MAX];
+	int r = new_name(path, new_path);
+
+	if (r == 0)
+		r = output_check(path);
+	return r == 0 ? output_check(new_path) : r;
+}
+
 int report_write(const struct bench *bench, const char *path)
 {
 	char new_path[2 * BENCH_PATH_MAX];
 	json_t *report = report_json(bench);
 	int r = -ENOMEM;
 
-	(void)snprintf(new_path, sizeof(new_path), "%s.new", path);
+	(void)new_name(path, new_path);
 	if (report != NULL)
 		r = json_dump_file(report, new_path, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
 	json_decref(report);

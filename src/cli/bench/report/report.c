@@ -118,12 +118,13 @@ static const struct column {
 	int is_worst;
 	int of_last; /* of the whole measurement: in the row of the last tenant */
 } columns[] = {
-	{"P50_MS", NUMBER_P50_MS, 2, 0, 0},     {"P95_MS", NUMBER_P95_MS, 2, 0, 0},
-	{"P99_MS", NUMBER_P99_MS, 2, 0, 0},     {"P50_X", NUMBER_P50_RATIO, 2, 0, 0},
-	{"P99_X", NUMBER_P99_RATIO, 2, 0, 0},   {"WORST_X", NUMBER_P99_RATIO, 2, 1, 0},
-	{"PER_S", NUMBER_RATE, 2, 0, 0},        {"RATE_X", NUMBER_RATE_RATIO, 3, 0, 0},
-	{"LEFTOVER", NUMBER_LEFTOVER, 3, 0, 1}, {"SUM", NUMBER_RATE_SUM, 2, 0, 1},
-	{"REQUESTS", NUMBER_REQUESTS, 0, 0, 0}, {"UNFINISHED", NUMBER_UNFINISHED, 0, 1, 0},
+	{"IDLE_MS", NUMBER_SERVICE_MS, 2, 0, 0},    {"P50_MS", NUMBER_P50_MS, 2, 0, 0},
+	{"P95_MS", NUMBER_P95_MS, 2, 0, 0},         {"P99_MS", NUMBER_P99_MS, 2, 0, 0},
+	{"P50_X", NUMBER_P50_RATIO, 2, 0, 0},       {"P99_X", NUMBER_P99_RATIO, 2, 0, 0},
+	{"WORST_X", NUMBER_P99_RATIO, 2, 1, 0},     {"PER_S", NUMBER_RATE, 2, 0, 0},
+	{"RATE_X", NUMBER_RATE_RATIO, 3, 0, 0},     {"LEFTOVER", NUMBER_LEFTOVER, 3, 0, 1},
+	{"SUM", NUMBER_RATE_SUM, 2, 0, 1},          {"REQUESTS", NUMBER_REQUESTS, 0, 0, 0},
+	{"UNFINISHED", NUMBER_UNFINISHED, 0, 1, 0},
 };
 
 #define NR_COLUMNS (sizeof(columns) / sizeof(columns[0]))

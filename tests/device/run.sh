@@ -5,8 +5,9 @@
 # named), and, only when named, sharing (several programs through lithosd), split (kernels in atoms
 # and claimed), drains (how long a launch that is told to go takes to leave), split-cost (what
 # splitting costs models that are alone), graph-gaps (what MPS and an owner's epoch add to the
-# kernels of a graph), bench (ways of sharing, side by side) and mixes (the same for several
-# scenarios and seeds, as many as there is time for).
+# kernels of a graph), bench (ways of sharing, side by side), mixes (the same for several
+# scenarios and seeds, as many as there is time for) and service (what a service takes by itself,
+# natively and under lithos).
 #
 #   tests/device/run.sh [SECTION...]
 #
@@ -17,7 +18,8 @@
 #
 # Settings: MODEL_CONFIGS ("native 66 33 16 4 native2"), MODEL_LIMIT (seconds a process, 58),
 # MODEL_NAMES, QUOTAS (66,33,16,4), ALL_TPCS (66), COST_OPTIONS, SHARING_OPTIONS, DRAINS_OPTIONS,
-# SPLIT_COST_OPTIONS, GRAPH_GAPS_OPTIONS, BENCH_OPTIONS, MIXES_OPTIONS, PYTHON (python3).
+# SPLIT_COST_OPTIONS, GRAPH_GAPS_OPTIONS, BENCH_OPTIONS, MIXES_OPTIONS, SERVICE_OPTIONS, PYTHON
+# (python3).
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -43,7 +45,7 @@ section() {
 	# What one program is confined to is measured without a daemon, which would lend it all the
 	# others.
 	case $name in
-	sharing | bench | mixes) unset LITHOS_SOCKET ;;
+	sharing | bench | mixes | service) unset LITHOS_SOCKET ;;
 	*) export LITHOS_SOCKET=none ;;
 	esac
 	echo "== $name" | tee -a "$log"
@@ -152,13 +154,20 @@ mixes() {
 	timeout -k 30 590 "$python" "$here/mixes.py" --out "$out/mixes" ${MIXES_OPTIONS:-}
 }
 
+service() {
+	# shellcheck disable=SC2086 # options are words
+	timeout -k 5 120 "$python" "$here/service.py" --out "$out/service.json" ${SERVICE_OPTIONS:-} &&
+		timeout -k 5 120 "$lithos" run --quota 100% -- "$python" "$here/service.py" \
+			--out "$out/service-lithos.json" ${SERVICE_OPTIONS:-}
+}
+
 [ $# -gt 0 ] || set -- doctor programs models cost profiler
 for name in "$@"; do
 	case $name in
-	doctor | programs | models | cost | profiler | sharing | split | drains | split-cost | graph-gaps | bench | mixes) ;;
+	doctor | programs | models | cost | profiler | sharing | split | drains | split-cost | graph-gaps | bench | mixes | service) ;;
 	*)
 		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [split] [drains] [split-cost]" \
-			"[graph-gaps] [bench] [mixes]" >&2
+			"[graph-gaps] [bench] [mixes] [service]" >&2
 		exit 2
 		;;
 	esac

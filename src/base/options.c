@@ -148,6 +148,11 @@ const char *options_environment(const char *name)
 	return value != NULL && *value != '\0' ? value : NULL;
 }
 
+int options_has_environment(const char *name)
+{
+	return secure_getenv(name) != NULL;
+}
+
 int options_read(struct options *options, char *errbuf, size_t errbuf_size)
 {
 	int nr_bad = 0;

@@ -54,4 +54,7 @@ int options_read(struct options *options, char *errbuf, size_t errbuf_size);
  */
 const char *options_environment(const char *name);
 
+/* Whether it is set at all, be it to nothing. */
+int options_has_environment(const char *name);
+
 #endif

@@ -25,6 +25,7 @@
 #include "cli/paths.h"
 #include "cli/run/child.h"
 #include "cli/run/environment.h"
+#include "cli/run/gpus.h"
 #include "cli/run/reservation.h"
 #include "cli/run/run_dir.h"
 #include "cli/run/summary.h"
@@ -35,6 +36,7 @@ enum {
 	KEY_STATS_FILE,
 	KEY_PROFILE,
 	KEY_SIM,
+	KEY_GPU,
 	KEY_SLO,
 	KEY_SLIP,
 	KEY_MEMORY
@@ -44,6 +46,7 @@ struct run_args {
 	const char *tenant;
 	const char *quota;
 	const char *priority;
+	const char *gpu;
 	const char *stats_file;
 	enum format stats_format;
 	int has_stats;
@@ -60,6 +63,8 @@ static const struct argp_option argp_options[] = {
 	 "do not need, which is the whole GPU for a program alone",
 	 0},
 	{"priority", 'p', "0-1000", 0, "Who goes first among those who borrow; higher wins", 0},
+	{"gpu", KEY_GPU, "N|UUID", 0,
+	 "The GPU to run on, as CUDA numbers them or by its UUID; sets CUDA_VISIBLE_DEVICES", 0},
 	{"stats", KEY_STATS, "table|json", OPTION_ARG_OPTIONAL,
 	 "Print at exit, on stderr, what each kernel took", 0},
 	{"stats-file", KEY_STATS_FILE, "PATH", 0, "Print the statistics into a file instead", 0},
@@ -114,6 +119,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'p':
 		args->priority = arg;
+		return 0;
+	case KEY_GPU:
+		args->gpu = arg;
 		return 0;
 	case KEY_STATS:
 		take_stats(args, arg, state);
@@ -171,6 +179,12 @@ static int check_args(const struct run_args *args)
 		cli_error("--tenant wants a name");
 		return -EINVAL;
 	}
+	if (args->gpu != NULL && !gpus_is_one(args->gpu)) {
+		cli_error("--gpu '%s' is neither a GPU's number (0) nor its UUID (GPU-..., "
+			  "nvidia-smi -L lists them)",
+			  args->gpu);
+		return -EINVAL;
+	}
 	r = args->stats_file != NULL ? output_check(args->stats_file) : 0;
 	if (r < 0) {
 		cli_error("--stats-file '%s' cannot be written: %s", args->stats_file,
@@ -219,6 +233,8 @@ static int set_wishes(const struct run_args *args, const char *run_dir)
 		r = environment_set("tpc_quota", args->quota);
 	if (r == 0)
 		r = environment_set("priority", args->priority);
+	if (r == 0 && args->gpu != NULL)
+		r = environment_set_gpu(args->gpu);
 	if (r == 0)
 		r = environment_set("profile", args->has_profile ? "1" : NULL);
 	if (r == 0)
@@ -230,7 +246,8 @@ static int set_wishes(const struct run_args *args, const char *run_dir)
 
 static int has_wishes(const struct run_args *args)
 {
-	return args->tenant != NULL || args->quota != NULL || args->priority != NULL;
+	return args->tenant != NULL || args->quota != NULL || args->priority != NULL ||
+	       args->gpu != NULL;
 }
 
 /* A reservation, or a reason why there is to be none. */
@@ -317,6 +334,7 @@ static int run_program(const struct run_args *args, const char *run_dir)
 	int r;
 
 	reservation_init(&reservation);
+	reservation.choice.is_option = args->gpu != NULL;
 	r = prepare(args, run_dir, &reservation);
 	if (r == 0)
 		code = child_run(args->command, &reservation.watch);

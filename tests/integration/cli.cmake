@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 lithos_bats_test(cli_doctor)
+lithos_bats_test(cli_gpus)
 lithos_bats_test(cli_lithosd)
 lithos_bats_test(cli_options)
 lithos_bats_test(cli_private)

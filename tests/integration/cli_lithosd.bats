@@ -103,9 +103,10 @@ hold() {
 }
 
 @test "the GPU of the reservation is the one the program sees, and may be chosen by UUID" {
-	run "$LITHOS" run -- sh -c 'echo $CUDA_VISIBLE_DEVICES'
+	run "$LITHOS" run -- sh -c '"$LITHOS" status --format=json'
 	assert_status 0
-	local uuid=${lines[-1]}
+	local uuid
+	uuid=$(grep -o 'GPU-[0-9a-f-]*' <<< "$output" | head -n 1)
 	status "g['uuid'] == '$uuid'"
 	CUDA_VISIBLE_DEVICES=$uuid run "$LITHOS" run -- sh -c 'echo $CUDA_VISIBLE_DEVICES'
 	assert_status 0

@@ -46,11 +46,11 @@ assert_asked() {
 @test "an owner gets its TPCs, a token, the socket and a GPU" {
 	daemon
 	run "$LITHOS" run --quota 50% --tenant web --priority 7 -- sh -c 'echo "$LITHOS_TPC_QUOTA \
-$LITHOS_TENANT $LITHOS_PRIORITY $LITHOS_TOKEN $LITHOS_SOCKET $CUDA_VISIBLE_DEVICES \
+$LITHOS_TENANT $LITHOS_PRIORITY $LITHOS_TOKEN $LITHOS_SOCKET ${CUDA_VISIBLE_DEVICES-unset} \
 $LITHOS_TPCS [$CUDA_MPS_PIPE_DIRECTORY] [$CUDA_MPS_CLIENT_PRIORITY]"'
 	assert_status 0
 	assert_equal "$output" "33 web 7 000102030405060708090a0b0c0d0e0f $LITHOS_SOCKET \
-GPU-00112233-4455-6677-8899-aabbccddeeff 0000000000000000000000000000001f [] []"
+unset 0000000000000000000000000000001f [] []"
 	assert_asked 'admit tenant=web tpcs=0 percent=50 priority=7 gpus='
 }
 

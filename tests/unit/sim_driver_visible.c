@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define FIRST  "GPU-6c697468-6f73-696d-2d73-6d616c6c0000"
-#define SECOND "GPU-6c697468-6f73-696d-2d73-6d616c6c0001"
+#define SECOND "GPU-6c697469-6f73-696d-2d73-6d616c6c0001"
 
 /* What a child with this list sees: PCI buses in order, from 0x3b, as one number; 0 for none. */
 static int seen_with(const char *list)
@@ -48,6 +48,8 @@ static void test_lists(void **state)
 	assert_int_equal(seen_with(SECOND), 2);
 	assert_int_equal(seen_with(SECOND ",0"), 21);
 	assert_int_equal(seen_with("GPU-6c697468"), 1);
+	assert_int_equal(seen_with("GPU-6c697469"), 2);
+	assert_int_equal(seen_with("GPU-6C697469,GPU-6c697468"), 21);
 	assert_int_equal(seen_with(SECOND "0"), 0);
 }
 

@@ -5,15 +5,11 @@
  * The program and its children know what they are by variables alone, so everything goes into the
  * environment of `lithos run` itself, which exec hands on. Options go by their row in options.def.
  *
- * CUDA_VISIBLE_DEVICES is a choice of the user. Unset, it is set to the GPU of the reservation. A
- * list of UUIDs was the choice the daemon had: it is narrowed to the one it chose, because the
- * program would otherwise use the first. Anything else, the empty text included (no GPU at all), is
- * left alone.
+ * CUDA_VISIBLE_DEVICES is a choice of the user, of which the daemon's is a part (run/choice.h).
  *
  * Tested by tests/integration/cli_run.bats and cli_tenant.bats.
  */
 #include "cli/run/environment.h"
-#include "base/uuid.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,6 +48,11 @@ int environment_set(const char *member, const char *value)
 	const char *variable = variable_of(member);
 
 	return variable == NULL || value == NULL ? 0 : set(variable, value, 1);
+}
+
+int environment_set_gpu(const char *value)
+{
+	return set("CUDA_VISIBLE_DEVICES", value, 1);
 }
 
 int environment_set_sim(void)
@@ -118,10 +119,9 @@ static int set_tpcs(const struct proto_admitted *admitted)
 
 static int set_gpu(const struct reservation *reservation)
 {
-	char text[UUID_TEXT_BYTES];
+	const char *value = reservation->choice.value;
 
-	(void)uuid_text(reservation->admitted.gpu_uuid, text);
-	return set("CUDA_VISIBLE_DEVICES", text, reservation->gpus == GPUS_UUIDS);
+	return value[0] != '\0' ? environment_set_gpu(value) : 0;
 }
 
 static int set_mps(const struct proto_admitted *admitted)

@@ -8,6 +8,9 @@ struct reservation;
 /* The option of options.def by its member's name; NULL leaves what is set. 0 or -errno. */
 int environment_set(const char *member, const char *value);
 
+/* The GPUs that the program sees. 0 or -errno. */
+int environment_set_gpu(const char *value);
+
 /* The simulated driver for this program. 0 or -errno. */
 int environment_set_sim(void);
 

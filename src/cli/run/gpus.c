@@ -4,8 +4,8 @@
  *
  * An index in CUDA_VISIBLE_DEVICES means a GPU only together with CUDA_DEVICE_ORDER and what other
  * devices the process may open, so it cannot be handed to a daemon that runs elsewhere; a UUID
- * can. So the list is only sorted into "UUIDs" and "something else", and what else it might be is
- * left to CUDA. Abbreviated UUIDs (GPU-8932f9), which CUDA accepts, are passed on as they are.
+ * can. So the list is only sorted into kinds, and what else it might be is left to CUDA
+ * (run/devices.h). Abbreviated UUIDs (GPU-8932f9), which CUDA accepts, are passed on as they are.
  *
  * Tested by tests/unit/cli_gpus.c.
  */
@@ -34,6 +34,46 @@ static int append(char *list, size_t size, const char *name, size_t length)
 			     name);
 
 	return wrote >= 0 && (size_t)wrote < size - used ? 0 : -E2BIG;
+}
+
+int gpus_is_one(const char *text)
+{
+	size_t nr_digits = strspn(text, "0123456789");
+
+	return (nr_digits > 0 && nr_digits < 4 && text[nr_digits] == '\0') ||
+	       is_uuid(text, strlen(text));
+}
+
+/* CUDA ends the list at the first entry that is none, so entry n is device n. */
+int gpus_entry(const char *text, uint32_t n, char *ret_entry, size_t size)
+{
+	const char *entry = skip_blanks(text);
+
+	for (; n > 0; n--) {
+		entry += strcspn(entry, ",");
+		if (*entry == '\0')
+			return -ENOENT;
+		entry = skip_blanks(entry + 1);
+	}
+	ret_entry[0] = '\0';
+	return append(ret_entry, size, entry, strcspn(entry, ", \t"));
+}
+
+int gpus_find(const char *list, const char *uuid, char *ret_entry, size_t size)
+{
+	for (uint32_t n = 0;; n++) {
+		int r = gpus_entry(list, n, ret_entry, size);
+
+		if (r < 0)
+			return r;
+		if (ret_entry[0] != '\0' && strncasecmp(uuid, ret_entry, strlen(ret_entry)) == 0)
+			return 0;
+	}
+}
+
+int gpus_add(char *list, size_t size, const char *name)
+{
+	return append(list, size, name, strlen(name));
 }
 
 int gpus_parse(const char *text, char *ret_list, size_t size, enum gpus_named *ret_named)

@@ -18,4 +18,16 @@ enum gpus_named {
  */
 int gpus_parse(const char *text, char *ret_list, size_t size, enum gpus_named *ret_named);
 
+/* Whether the text is one GPU's index or UUID, which may be a short one. */
+int gpus_is_one(const char *text);
+
+/* Entry n, without blanks. -ENOENT: there are fewer; -E2BIG. */
+int gpus_entry(const char *text, uint32_t n, char *ret_entry, size_t size);
+
+/* The first entry of a list of UUIDs, which may be short ones, that names this one. -ENOENT. */
+int gpus_find(const char *list, const char *uuid, char *ret_entry, size_t size);
+
+/* Adds a name to a list with commas between; -E2BIG. */
+int gpus_add(char *list, size_t size, const char *name);
+
 #endif

@@ -131,12 +131,9 @@ static int make_request(struct reservation *reservation, const struct options *o
 	int r;
 
 	client_message_init(ret_asked, PROTO_ADMIT, sizeof(*admit));
-	r = gpus_parse(options_environment("CUDA_VISIBLE_DEVICES"), admit->gpus,
-		       sizeof(admit->gpus), &reservation->gpus);
-	if (r < 0) {
-		cli_error("CUDA_VISIBLE_DEVICES names more GPUs than a tenant can choose from");
+	r = choice_allow(&reservation->choice, options, admit->gpus, sizeof(admit->gpus));
+	if (r < 0)
 		return r;
-	}
 	if (options->tpc_quota[0] != '\0')
 		(void)quota_parse(options->tpc_quota, &quota); /* verb_run.c refuses what is none */
 	(void)snprintf(admit->tenant, sizeof(admit->tenant), "%.*s", (int)sizeof(admit->tenant) - 1,
@@ -145,19 +142,6 @@ static int make_request(struct reservation *reservation, const struct options *o
 	admit->quota_percent = quota.percent;
 	admit->priority = options->priority;
 	return 0;
-}
-
-/* An index means one GPU to us only where there is one. */
-static int check_gpus(const struct reservation *reservation)
-{
-	uint32_t nr_gpus = reservation->admitted.nr_gpus;
-
-	if (reservation->gpus != GPUS_OTHER || nr_gpus == 1)
-		return 0;
-	cli_error("CUDA_VISIBLE_DEVICES=%s does not name GPUs by UUID, and this machine has %u: "
-		  "use CUDA_VISIBLE_DEVICES=GPU-... (nvidia-smi -L lists them), or unset it",
-		  options_environment("CUDA_VISIBLE_DEVICES"), nr_gpus);
-	return -EINVAL;
 }
 
 static void connection_lost(struct reservation *reservation)
@@ -282,7 +266,8 @@ int reservation_take(struct reservation *reservation, const struct options *opti
 	if (r == -ECONNRESET && reservation->link.kind == FIND_PRIVATE)
 		cli_error("lithosd at %s %s", reservation->link.socket, client_strerror(r));
 	if (r == 0)
-		r = check_gpus(reservation);
+		r = choice_made(&reservation->choice, options, reservation->admitted.gpu_uuid,
+				reservation->admitted.nr_gpus);
 	if (r < 0) {
 		reservation_end(reservation);
 		return r;

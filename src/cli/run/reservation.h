@@ -14,7 +14,7 @@
 
 #include "cli/daemon/find.h"
 #include "cli/run/child.h"
-#include "cli/run/gpus.h"
+#include "cli/run/choice.h"
 
 struct options;
 
@@ -22,7 +22,7 @@ struct reservation {
 	struct child_watch watch; /* notices and the daemon's death, while the child runs */
 	struct daemon_link link;
 	struct proto_admitted admitted;
-	enum gpus_named gpus; /* what the user said about GPUs */
+	struct choice choice; /* of a GPU; choice.is_option is the caller's to set */
 	int is_held;          /* 0: there is none (no daemon), nothing below has a meaning */
 	int has_said_lost;
 	int backoff_ms;

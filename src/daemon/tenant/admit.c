@@ -25,13 +25,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/uuid.h"
 #include "daemon/daemon.h"
 #include "daemon/tenant/tenant.h"
 
-#define MAX_PRIORITY  1000u
-#define UUID_DIGITS   32
-#define NOT_FOUND_BIT 0u
-#define MPS_WAIT_NS   10000000000u
+#define MAX_PRIORITY 1000u
+#define UUID_DIGITS  32
+#define MPS_WAIT_NS  10000000000u
 
 /* --- refusing --------------------------------------------------------------------------------- */
 
@@ -115,21 +115,37 @@ static uint32_t tenants_of(const struct daemon *daemon, uid_t uid)
 	return nr;
 }
 
-/* Bits of the GPUs named in the list; 0 when one of them is not ours or not a UUID. */
+/* The GPU that a UUID, or its beginning from "GPU-" on, names; -ENOENT when none or several are. */
+static int gpu_named(const struct daemon *daemon, const char *name, size_t length)
+{
+	uint8_t uuid[16];
+	char text[UUID_TEXT_BYTES];
+	int found = -ENOENT;
+
+	if (config_parse_uuid(name, length, uuid) == 0)
+		return gpu_by_uuid(daemon, uuid);
+	for (uint32_t i = 0; i < daemon->ledger.nr_gpus; i++) {
+		(void)uuid_text(daemon->ledger.gpu[i].topo.uuid, text);
+		if (length <= strlen("GPU-") || strncasecmp(name, text, length) != 0)
+			continue;
+		if (found >= 0)
+			return -ENOENT;
+		found = (int)i;
+	}
+	return found;
+}
+
+/* Bits of the GPUs named in the list, up to the first that is none of ours, as CUDA reads it. */
 static uint32_t gpus_named(const struct daemon *daemon, const char *list)
 {
 	uint32_t bits = 0;
 
 	while (*list) {
 		size_t length = strcspn(list, ",");
-		uint8_t uuid[16];
-		int gpu;
+		int gpu = gpu_named(daemon, list, length);
 
-		if (config_parse_uuid(list, length, uuid) < 0)
-			return NOT_FOUND_BIT;
-		gpu = gpu_by_uuid(daemon, uuid);
 		if (gpu < 0)
-			return NOT_FOUND_BIT;
+			return bits;
 		bits |= 1u << gpu;
 		list += length + (list[length] == ',');
 	}

@@ -19,7 +19,9 @@ void gpu_uuid(unsigned int gpu, CUuuid *ret_uuid)
 {
 	memset(ret_uuid->bytes, 0, sizeof(ret_uuid->bytes));
 	(void)snprintf(ret_uuid->bytes, sizeof(ret_uuid->bytes), "lithosim-%s", sim.chip.name);
+	/* At the end, and in the part of it that people are shown. */
 	ret_uuid->bytes[sizeof(ret_uuid->bytes) - 1] = (char)gpu;
+	ret_uuid->bytes[3] = (char)(ret_uuid->bytes[3] + (char)gpu);
 }
 
 /* The GPU that the first `length` characters name; sim.nr_gpus when they name none. */

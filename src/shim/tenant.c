@@ -233,8 +233,11 @@ static void context_records_off(struct context *ctx)
 
 static void context_drop_locked(struct context *ctx)
 {
+	CUcontext handle = atomic_load_explicit(&ctx->handle, memory_order_relaxed);
+
 	context_records_off(ctx);
-	memory_context_gone(atomic_load_explicit(&ctx->handle, memory_order_relaxed));
+	memory_context_gone(handle);
+	queue_context_gone(handle);
 	atomic_store_explicit(&ctx->handle, NULL, memory_order_release);
 	(void)atomic_fetch_add_explicit(&contexts.generation, 1, memory_order_release);
 }
@@ -365,10 +368,12 @@ void tenant_context_closed(CUcontext handle)
 
 	(void)pthread_mutex_lock(&contexts.lock);
 	ctx = handle ? context_find_locked(handle) : NULL;
-	if (ctx)
+	if (ctx) {
 		context_drop_locked(ctx);
-	else
+	} else {
 		memory_context_gone(handle);
+		queue_context_gone(handle);
+	}
 	(void)pthread_mutex_unlock(&contexts.lock);
 }
 
@@ -405,8 +410,11 @@ void tenant_primary_resetting(CUdevice device)
 	(void)pthread_mutex_lock(&contexts.lock);
 	ctx = primary_find_locked(device);
 	if (ctx) {
+		CUcontext handle = atomic_load_explicit(&ctx->handle, memory_order_relaxed);
+
 		context_records_off(ctx);
-		memory_context_gone(atomic_load_explicit(&ctx->handle, memory_order_relaxed));
+		memory_context_gone(handle);
+		queue_context_gone(handle);
 	}
 	(void)pthread_mutex_unlock(&contexts.lock);
 }

@@ -15,6 +15,7 @@ function(lithos_queue_test name)
 		${shim_src}/queue/priority.c
 		${shim_src}/queue/queue.c
 		${shim_src}/queue/streams.c
+		${shim_src}/queue/sure.c
 		split_fakes_queue.c)
 	target_link_libraries(unit_${name} PRIVATE lithos_cuda Threads::Threads)
 	target_compile_definitions(unit_${name} PRIVATE __CUDA_API_VERSION_INTERNAL)

@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "queue_fakes_priority.h"
 #include "shim/graph/steps.h"
 #include "shim/link/share.h"
 #include "shim/queue/calls.h"
@@ -63,13 +64,13 @@ static struct {
 	_Atomic uint64_t nr_driver_calls;
 	_Atomic int last_attribute; /* of a launch with attributes */
 	_Atomic int last_priority;  /* of one that brings its own */
-	int priority;               /* of all streams and nodes */
 	/* What the driver answers. */
 	_Atomic CUresult launch_result;
 	CUresult query_result;
-	uint32_t captured;        /* bit by stream */
-	uint32_t pageable_is_all; /* host pointers are pageable, or pinned */
-	uint32_t had_lane;        /* the stream whose destruction arrived last, by its handle */
+	uint32_t captured;                 /* bit by stream */
+	_Atomic uint32_t nr_lost_contexts; /* so many cannot be made current */
+	uint32_t pageable_is_all;          /* host pointers are pageable, or pinned */
+	uint32_t had_lane; /* the stream whose destruction arrived last, by its handle */
 	/* The gate: no call returns while it is shut. */
 	_Atomic int gate_is_shut;
 	_Atomic int nr_at_gate;
@@ -457,6 +458,9 @@ CUresult hook_cuGraphLaunch_ptsz(CUgraphExec exec, CUstream stream)
 	return stream ? hook_cuGraphLaunch(exec, stream) : per_thread_call();
 }
 
+/* Where all addresses from here on are memory, each the first of an allocation. */
+#define MEMORY_AT 0x1000u
+
 static CUresult d_set(CUdeviceptr to, unsigned int value, size_t n, CUstream stream)
 {
 	(void)to, (void)n;
@@ -475,7 +479,7 @@ static CUresult d_copy(CUdeviceptr to, const void *from, size_t bytes, CUstream 
 static CUresult d_copy_to_host(void *to, CUdeviceptr from, size_t bytes, CUstream stream)
 {
 	(void)to, (void)bytes;
-	return driver_did(WHAT_COPY, lane_of_stream(stream), NO_LANE, (uint32_t)from);
+	return driver_did(WHAT_COPY, lane_of_stream(stream), NO_LANE, (uint32_t)(from - MEMORY_AT));
 }
 
 static CUresult d_copy_2d(const CUDA_MEMCPY2D *copy, CUstream stream)
@@ -491,7 +495,7 @@ static CUresult d_host(CUstream stream, CUhostFn fn, void *user)
 
 static CUresult d_free(CUdeviceptr ptr, CUstream stream)
 {
-	return driver_did(WHAT_FREE, lane_of_stream(stream), NO_LANE, (uint32_t)ptr);
+	return driver_did(WHAT_FREE, lane_of_stream(stream), NO_LANE, (uint32_t)(ptr - MEMORY_AT));
 }
 
 static CUresult d_record(CUevent event, CUstream stream)
@@ -614,6 +618,11 @@ static CUresult q_ctx_current(CUcontext *ctx)
 
 static CUresult q_ctx_set_current(CUcontext ctx)
 {
+	if (fake.nr_lost_contexts) {
+		fake.nr_lost_contexts--;
+		fake_current = (CUcontext)0x200;
+		return CUDA_ERROR_INVALID_CONTEXT;
+	}
 	fake_current = ctx;
 	return CUDA_SUCCESS;
 }
@@ -657,6 +666,20 @@ static CUresult q_pointer(void *value, CUpointer_attribute attribute, CUdevicept
 	return fake.pageable_is_all ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
+static CUresult q_pointers(unsigned int nr, const CUpointer_attribute *attributes, void **values,
+			   CUdeviceptr at)
+{
+	const uint64_t start = at, size = UINT64_MAX - at;
+
+	for (unsigned int i = 0; i < nr && at >= MEMORY_AT; i++) {
+		if (attributes[i] == CU_POINTER_ATTRIBUTE_RANGE_START_ADDR)
+			memcpy(values[i], &start, sizeof(start));
+		if (attributes[i] == CU_POINTER_ATTRIBUTE_RANGE_SIZE)
+			memcpy(values[i], &size, sizeof(size));
+	}
+	return CUDA_SUCCESS;
+}
+
 /* FUNC has two parameters: 4 bytes at 0 and 8 at 8. */
 static CUresult q_func_param(CUfunction f, size_t i, size_t *offset, size_t *size)
 {
@@ -690,46 +713,6 @@ static CUresult q_func_attribute(int *value, CUfunction_attribute attribute, CUf
 		*value = 512;
 	if (attribute == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES)
 		*value = 4096;
-	return CUDA_SUCCESS;
-}
-
-static CUresult q_get_priority(CUstream stream, int *priority)
-{
-	*priority = fake.priority;
-	return stream ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-static CUresult q_get_attribute(const void *handle, CUlaunchAttributeID id,
-				CUlaunchAttributeValue *value)
-{
-	assert_int_equal(id, CU_LAUNCH_ATTRIBUTE_PRIORITY);
-	value->priority = fake.priority;
-	return handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-static CUresult q_set_attribute(const void *handle, CUlaunchAttributeID id,
-				const CUlaunchAttributeValue *value)
-{
-	assert_int_equal(id, CU_LAUNCH_ATTRIBUTE_PRIORITY);
-	fake.priority = value->priority;
-	return handle ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-static CUresult q_copy_attributes(const void *to, const void *from)
-{
-	return to && from ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-static CUresult q_destroy_node(CUgraphNode node)
-{
-	return node ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
-}
-
-static CUresult q_green_create(CUstream *stream, CUgreenCtx ctx, unsigned int flags, int priority)
-{
-	(void)ctx, (void)flags;
-	fake.priority = priority;
-	*stream = STREAM(9);
 	return CUDA_SUCCESS;
 }
 
@@ -786,6 +769,7 @@ static const struct {
 	{"cuStreamGetCtx", (void *)q_stream_context},
 	{"cuStreamIsCapturing", (void *)q_capturing},
 	{"cuPointerGetAttribute", (void *)q_pointer},
+	{"cuPointerGetAttributes", (void *)q_pointers},
 	{"cuFuncGetAttribute", (void *)q_func_attribute},
 	{"cuFuncGetParamInfo", (void *)q_func_param},
 	{"cuKernelGetParamInfo", (void *)q_kernel_param},

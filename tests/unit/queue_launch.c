@@ -157,6 +157,22 @@ static void test_extra(void **state)
 	assert_same_order();
 }
 
+/* A buffer that is smaller than the parameters is the driver's to refuse. */
+static void test_small_extra(void **state)
+{
+	uint32_t packed[4] = {77, 0, 2, 0};
+	size_t bytes = sizeof(packed) - 1;
+	void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, packed, CU_LAUNCH_PARAM_BUFFER_SIZE,
+			 &bytes, CU_LAUNCH_PARAM_END};
+
+	(void)state;
+	ask_reset();
+	ask.extra = extra;
+	assert_false(is_held_back(launch_plain));
+	bytes++;
+	assert_true(is_held_back(launch_plain));
+}
+
 /* The caller's attributes may change as soon as the call has returned. */
 static void test_attributes_are_copied(void **state)
 {
@@ -368,6 +384,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_handles, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_no_params, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_extra, fake_setup, fake_teardown),
+		cmocka_unit_test_setup_teardown(test_small_extra, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_attributes, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_attributes_are_copied, fake_setup,
 						fake_teardown),

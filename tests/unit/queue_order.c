@@ -173,12 +173,14 @@ static void test_pageable(void **state)
 	assert_int_equal(held_cuMemcpy2DAsync_v2(&rows, STREAM(1)), CUDA_SUCCESS);
 	rows.WidthInBytes = 0;
 	program_did(WHAT_COPY, 1, NO_LANE, 5);
-	assert_int_equal(held_cuMemcpyDtoHAsync_v2(&word, 5, 4, STREAM(1)), CUDA_SUCCESS);
+	assert_int_equal(held_cuMemcpyDtoHAsync_v2(&word, MEMORY_AT + 5, 4, STREAM(1)),
+			 CUDA_SUCCESS);
 	assert_int_equal(arrived(1), 0);
 	fake.pageable_is_all = 1;
 	assert_int_equal(pthread_create(&thread, NULL, let_go_later, NULL), 0);
 	program_did(WHAT_COPY, 1, NO_LANE, 6);
-	assert_int_equal(held_cuMemcpyDtoHAsync_v2(&word, 6, 4, STREAM(1)), CUDA_SUCCESS);
+	assert_int_equal(held_cuMemcpyDtoHAsync_v2(&word, MEMORY_AT + 6, 4, STREAM(1)),
+			 CUDA_SUCCESS);
 	assert_int_equal(arrived(1), 5);
 	(void)pthread_join(thread, NULL);
 	assert_same_order();
@@ -243,6 +245,99 @@ static void test_errors(void **state)
 	assert_int_equal(held_cuStreamSynchronize(STREAM(1)), CUDA_SUCCESS);
 	assert_int_equal(atomic_load(&queue_state), 0);
 	assert_same_order();
+}
+
+static CUresult memset_of_nothing(uint32_t stream)
+{
+	return held_cuMemsetD32Async(MEMORY_AT - 8, 1, 1, STREAM(stream));
+}
+
+/* What the driver may refuse waits for what is in front of it, and the driver judges. */
+static void test_refusals_come_at_once(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	share.holds = 1;
+	(void)program_launch(1, 1);
+	assert_int_equal(pthread_create(&thread, NULL, let_go_later, NULL), 0);
+	program_did(WHAT_SET, 1, NO_LANE, 1);
+	assert_int_equal(memset_of_nothing(1), CUDA_SUCCESS);
+	assert_int_equal(arrived(1), 2);
+	(void)pthread_join(thread, NULL);
+	assert_same_order();
+}
+
+/* A held launch that failed is no other launch's affair, nor does it slow those down. */
+static void test_errors_are_not_others(void **state)
+{
+	(void)state;
+	share.holds = 1;
+	(void)program_launch(1, 1);
+	fake.launch_result = CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+	share.holds = 0;
+	await_arrived(1, 1);
+	while (queue_is_busy())
+		(void)sched_yield();
+	fake.launch_result = CUDA_SUCCESS;
+	assert_int_equal(program_launch(1, 2), CUDA_SUCCESS);
+	assert_int_equal(arrived(1), 2);
+	share.holds = 1;
+	assert_int_equal(program_launch(1, 3), CUDA_SUCCESS);
+	share.holds = 0;
+	assert_int_equal(held_cuStreamSynchronize(STREAM(1)), CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+	assert_int_equal(arrived(1), 3);
+	assert_int_equal(atomic_load(&queue_state), 0);
+	assert_same_order();
+}
+
+/* A context that has failed answers every call so. */
+static void test_dead_context(void **state)
+{
+	(void)state;
+	share.holds = 1;
+	(void)program_launch(1, 1);
+	fake.launch_result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	share.holds = 0;
+	await_arrived(1, 1);
+	while (queue_is_busy())
+		(void)sched_yield();
+	assert_int_equal(program_launch(1, 2), CUDA_ERROR_ILLEGAL_ADDRESS);
+	assert_int_equal(arrived(1), 1);
+	assert_int_equal(atomic_load(&queue_state), 0);
+}
+
+/* An error that nobody was told goes with its context: whatever comes later is not slowed down. */
+static void test_error_of_gone_context(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		share.holds = 1;
+		(void)program_launch(1, 1);
+		fake.launch_result =
+			i ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+		share.holds = 0;
+		while (queue_is_busy())
+			(void)sched_yield();
+		assert_int_not_equal(atomic_load(&queue_state), 0);
+		queue_context_gone(CTX);
+		assert_int_equal(atomic_load(&queue_state), 0);
+	}
+}
+
+/* Nothing is given to the driver in another context than its own. */
+static void test_context_cannot_be_entered(void **state)
+{
+	(void)state;
+	share.holds = 1;
+	(void)program_launch(1, 1);
+	(void)program_launch(3, 1);
+	fake.nr_lost_contexts = 1;
+	share.holds = 0;
+	assert_int_equal(held_cuCtxSynchronize(), CUDA_ERROR_INVALID_CONTEXT);
+	assert_int_equal(arrived(1) + arrived(3), 1);
+	assert_int_equal(fake.nr_wrong_context, 0);
+	fake.nr_bad_syncs = 0;
 }
 
 /* The most urgent stream first, then those that waited longest. */
@@ -434,6 +529,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stream_destroy, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_capture, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_errors, fake_setup, fake_teardown),
+		cmocka_unit_test_setup_teardown(test_refusals_come_at_once, fake_setup,
+						fake_teardown),
+		cmocka_unit_test_setup_teardown(test_errors_are_not_others, fake_setup,
+						fake_teardown),
+		cmocka_unit_test_setup_teardown(test_dead_context, fake_setup, fake_teardown),
+		cmocka_unit_test_setup_teardown(test_error_of_gone_context, fake_setup,
+						fake_teardown),
+		cmocka_unit_test_setup_teardown(test_context_cannot_be_entered, fake_setup,
+						fake_teardown),
 		cmocka_unit_test_setup_teardown(test_priority, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_any_order, fake_setup, fake_teardown),
 		cmocka_unit_test_setup_teardown(test_threads, fake_setup, fake_teardown),

@@ -58,16 +58,16 @@ static void test_made(void **state)
 	/* Where it is made, the fake driver's handle says what it got. */
 	assert_int_equal(queued_cuStreamCreateWithPriority(&stream, 1, -3), CUDA_SUCCESS);
 	assert_int_equal((uintptr_t)stream, 1000 - 4 + 1);
-	fake.priority = -4;
+	fake_priority.priority = -4;
 	assert_int_equal(told_of_stream(stream), -3);
 	assert_int_equal(told_of_attribute(stream), -3);
 	share.is_borrower = 1;
 	assert_int_equal(queued_cuStreamCreateWithPriority(&stream, 1, -5), CUDA_SUCCESS);
 	assert_int_equal((uintptr_t)stream, 1000 + 1);
-	fake.priority = 0;
+	fake_priority.priority = 0;
 	assert_int_equal(told_of_stream(stream), -5);
 	assert_int_equal(queued_cuGreenCtxStreamCreate(&stream, NULL, 1, -2), CUDA_SUCCESS);
-	assert_int_equal(fake.priority, 0);
+	assert_int_equal(fake_priority.priority, 0);
 	assert_int_equal(told_of_stream(stream), -2);
 }
 
@@ -78,9 +78,9 @@ static void test_stale(void **state)
 	share.is_borrower = 1;
 	assert_int_equal(stream_set(STREAM(2), -1), CUDA_SUCCESS);
 	assert_int_equal(told_of_stream(STREAM(2)), -1);
-	fake.priority = -3;
+	fake_priority.priority = -3;
 	assert_int_equal(told_of_stream(STREAM(2)), -3);
-	fake.priority = 0;
+	fake_priority.priority = 0;
 	(void)held_cuStreamDestroy_v2(STREAM(2));
 	assert_int_equal(told_of_stream(STREAM(2)), 0);
 }
@@ -89,7 +89,7 @@ static void test_attributes_of_streams(void **state)
 {
 	(void)state;
 	assert_int_equal(stream_set(STREAM(3), -2), CUDA_SUCCESS);
-	assert_int_equal(fake.priority, -3);
+	assert_int_equal(fake_priority.priority, -3);
 	assert_int_equal(told_of_attribute(STREAM(3)), -2);
 	assert_int_equal(told_of_stream(STREAM(3)), -2);
 	assert_int_equal(queued_cuStreamCopyAttributes(STREAM(4), STREAM(3)), CUDA_SUCCESS);
@@ -120,7 +120,7 @@ static void test_kernels_of_graphs(void **state)
 	(void)state;
 	share.is_borrower = 1;
 	assert_int_equal(node_set(NODE(1), -5), CUDA_SUCCESS);
-	assert_int_equal(fake.priority, 0);
+	assert_int_equal(fake_priority.priority, 0);
 	assert_int_equal(told_of_node(NODE(1)), -5);
 	assert_int_equal(queued_cuGraphKernelNodeCopyAttributes(NODE(2), NODE(1)), CUDA_SUCCESS);
 	assert_int_equal(told_of_node(NODE(2)), -5);

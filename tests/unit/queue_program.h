@@ -80,16 +80,22 @@ static inline CUresult program_copy(uint32_t stream, uint32_t id)
 	return result;
 }
 
+/* The fake driver calls none. */
+static inline void CUDA_CB host_function(void *user)
+{
+	(void)user;
+}
+
 static inline CUresult program_host(uint32_t stream, uint32_t id)
 {
 	program_did(WHAT_HOST, stream, NO_LANE, id);
-	return held_cuLaunchHostFunc(STREAM(stream), NULL, (void *)(uintptr_t)id);
+	return held_cuLaunchHostFunc(STREAM(stream), host_function, (void *)(uintptr_t)id);
 }
 
 static inline CUresult program_free(uint32_t stream, uint32_t id)
 {
 	program_did(WHAT_FREE, stream, NO_LANE, id);
-	return held_cuMemFreeAsync(id, STREAM(stream));
+	return held_cuMemFreeAsync(MEMORY_AT + id, STREAM(stream));
 }
 
 static inline CUresult program_record(uint32_t event, uint32_t stream)

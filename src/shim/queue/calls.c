@@ -26,6 +26,7 @@
 #include "shim/queue/ops.h"
 #include "shim/queue/priority.h"
 #include "shim/queue/streams.h"
+#include "shim/queue/sure.h"
 #include "shim/thread.h"
 
 /* The driver copies so much pageable memory before an asynchronous copy returns. */
@@ -196,11 +197,25 @@ static int queue_locked(const struct call *call)
 	return 1;
 }
 
+static int is_sure(const struct call *call)
+{
+	return sure_of_call(&(struct sure_call){
+		.row = call->row,
+		.registers = call->registers,
+		.stack = call->stack,
+		.is_staged = call->data != NULL,
+	});
+}
+
 static uint64_t call_queue(const struct call *call)
 {
 	int queued = 0, held;
 
 	if (call->stream.kind == TARGET_THREAD)
+		return call_after(call);
+	if (!is_held(call))
+		return CALL_DIRECT;
+	if (!is_sure(call))
 		return call_after(call);
 	(void)pthread_mutex_lock(&queue.lock);
 	dispatch_room_locked();
@@ -362,7 +377,7 @@ static uint64_t take_error(CUresult result)
 {
 	uint32_t state = atomic_load_explicit(&queue_state, memory_order_relaxed);
 
-	if (result == CUDA_SUCCESS && (state & STATE_ERROR))
+	if (result == CUDA_SUCCESS && (state & (STATE_DEAD | STATE_ERROR)))
 		result = dispatch_take_error(current_context());
 	return (uint32_t)result;
 }
@@ -460,19 +475,9 @@ static uint64_t call_end_capture(const struct call *call)
 	return result;
 }
 
-/* What ends a context ends its errors: the handle may soon be another context's. */
-static void forget_errors(const struct call *call)
-{
-	if (!strncmp(call->row->name, "cuCtx", 5))
-		(void)dispatch_take_error((CUcontext)(uintptr_t)argument(call, 0));
-	else if (!strncmp(call->row->name, "cuDevice", 8))
-		(void)dispatch_take_error(current_context());
-}
-
-static uint64_t call_forget(const struct call *call)
+static uint64_t call_forget(void)
 {
 	drain();
-	forget_errors(call);
 	(void)pthread_mutex_lock(&queue.lock);
 	funcs_flush_locked();
 	lanes_flush_locked();
@@ -513,7 +518,7 @@ static uint64_t call_special(const struct call *call)
 	case CALL_END_CAPTURE:
 		return call_end_capture(call);
 	case CALL_FORGET:
-		return call_forget(call);
+		return call_forget();
 	case CALL_FUNC_ATTRIBUTE:
 		return call_func_attribute(call);
 	case CALL_GRAPH_EVENT:

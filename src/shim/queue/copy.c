@@ -55,6 +55,9 @@ int copy_layout(const struct launch *launch, const struct func_info *info,
 		return -1;
 	if (!launch->extra && !launch->params && info->nr_params)
 		return -1;
+	/* The driver refuses a buffer that is too small, and says so at the call. */
+	if (at.extra && at.extra_bytes < info->param_bytes)
+		return -1;
 	data = at.extra ? at.extra_bytes : info->param_bytes;
 	if (data > UINT16_MAX || launch->config.numAttrs > UINT8_MAX)
 		return -1;

@@ -77,6 +77,40 @@ static uint64_t next_random(void)
 
 /* --- errors ----------------------------------------------------------------------------------- */
 
+/* What every later call of the context answers as well. */
+static int is_for_good(CUresult error)
+{
+	switch (error) {
+	case CUDA_ERROR_ECC_UNCORRECTABLE:
+	case CUDA_ERROR_CONTAINED:
+	case CUDA_ERROR_ILLEGAL_ADDRESS:
+	case CUDA_ERROR_LAUNCH_TIMEOUT:
+	case CUDA_ERROR_CONTEXT_IS_DESTROYED:
+	case CUDA_ERROR_ASSERT:
+	case CUDA_ERROR_HARDWARE_STACK_ERROR:
+	case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+	case CUDA_ERROR_MISALIGNED_ADDRESS:
+	case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+	case CUDA_ERROR_INVALID_PC:
+	case CUDA_ERROR_LAUNCH_FAILED:
+	case CUDA_ERROR_EXTERNAL_DEVICE:
+	case CUDA_ERROR_MPS_CONNECTION_FAILED:
+	case CUDA_ERROR_MPS_RPC_FAILURE:
+	case CUDA_ERROR_MPS_CLIENT_TERMINATED:
+	case CUDA_ERROR_UNKNOWN:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static uint32_t state_of_error(CUresult error)
+{
+	if (error == CUDA_SUCCESS)
+		return 0;
+	return is_for_good(error) ? STATE_DEAD : STATE_ERROR;
+}
+
 static void note_error_locked(CUcontext ctx, CUresult error)
 {
 	struct lane_group *group = group_get_locked(ctx);
@@ -87,34 +121,44 @@ static void note_error_locked(CUcontext ctx, CUresult error)
 	if (!group || group->error)
 		return;
 	group->error = error;
-	(void)atomic_fetch_or_explicit(&queue_state, STATE_ERROR, memory_order_relaxed);
+	(void)atomic_fetch_or_explicit(&queue_state, state_of_error(error), memory_order_relaxed);
 }
 
-static int errors_left_locked(void)
+/* The bits say what is left. */
+static void errors_changed_locked(void)
 {
-	for (uint32_t i = 0; i < MAX_GROUPS; i++) {
-		if (queue.group[i].error)
-			return 1;
-	}
-	return 0;
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < MAX_GROUPS; i++)
+		left |= state_of_error(queue.group[i].error);
+	(void)atomic_fetch_and_explicit(&queue_state, ~(STATE_DEAD | STATE_ERROR) | left,
+					memory_order_relaxed);
 }
 
-CUresult dispatch_take_error(CUcontext ctx)
+static CUresult take_error(CUcontext ctx, uint32_t states)
 {
 	struct lane_group *group;
 	CUresult error = CUDA_SUCCESS;
 
 	(void)pthread_mutex_lock(&queue.lock);
 	group = ctx ? group_get_locked(ctx) : NULL;
-	if (group && group->error) {
+	if (group && (state_of_error(group->error) & states)) {
 		error = group->error;
 		group->error = CUDA_SUCCESS;
-		if (!errors_left_locked())
-			(void)atomic_fetch_and_explicit(&queue_state, ~STATE_ERROR,
-							memory_order_relaxed);
+		errors_changed_locked();
 	}
 	(void)pthread_mutex_unlock(&queue.lock);
 	return error;
+}
+
+CUresult dispatch_take_error(CUcontext ctx)
+{
+	return take_error(ctx, STATE_DEAD | STATE_ERROR);
+}
+
+CUresult dispatch_take_dead(CUcontext ctx)
+{
+	return take_error(ctx, STATE_DEAD);
 }
 
 /* --- which one -------------------------------------------------------------------------------- */
@@ -213,13 +257,14 @@ static struct op *pick_locked(struct pass *pass)
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-static CUresult context_enter(const struct op *op)
+static CUresult context_enter(CUcontext ctx)
 {
 	CUresult result = CUDA_SUCCESS;
 
-	if (op->ctx != dispatch.current)
-		result = queue_driver.ctx_set_current(op->ctx);
-	dispatch.current = op->ctx;
+	if (ctx != dispatch.current)
+		result = queue_driver.ctx_set_current(ctx);
+	/* What is current after an error nobody knows. */
+	dispatch.current = result == CUDA_SUCCESS ? ctx : NULL;
 	return result;
 }
 
@@ -247,7 +292,7 @@ static int submit_locked(struct op *op)
 	if (op->is_last_of_lane)
 		lane_hide_locked(op->lane[0]);
 	(void)pthread_mutex_unlock(&queue.lock);
-	result = context_enter(op);
+	result = context_enter(op->ctx);
 	if (result == CUDA_SUCCESS)
 		result = op->submit(op);
 	/* Also when nothing was launched. */
@@ -270,7 +315,7 @@ static void help_locked(struct op *op, enum claim_help help)
 	CUresult result;
 
 	(void)pthread_mutex_unlock(&queue.lock);
-	result = context_enter(op);
+	result = context_enter(op->ctx);
 	if (result == CUDA_SUCCESS)
 		result = launch_help(op, help);
 	epoch_write(thread_self());
@@ -321,6 +366,7 @@ static int works_step_locked(struct pass *pass)
 		/* Operations of works stay where they are meanwhile: only this thread removes
 		 * them. */
 		(void)pthread_mutex_unlock(&queue.lock);
+		look.is_current = context_enter(claim_context()) == CUDA_SUCCESS;
 		event = claim_look(i, &look, &op, &next_ns);
 		(void)pthread_mutex_lock(&queue.lock);
 		is_new |= work_happened_locked(event, op);

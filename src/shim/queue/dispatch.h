@@ -30,6 +30,12 @@ void dispatch_stop(void);
 /* The error of a held call of the context that nobody was told yet; told now. */
 CUresult dispatch_take_error(CUcontext ctx);
 
+/*
+ * For launches, the same where the context failed for good. Other errors are for calls that wait: a
+ * launch that answered with one would not be made, and it did nothing wrong.
+ */
+CUresult dispatch_take_dead(CUcontext ctx);
+
 /* For the option `hold`: seeds the delays that operations are held for. */
 void dispatch_seed(uint64_t seed);
 

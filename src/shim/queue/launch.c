@@ -29,6 +29,7 @@
 #include "shim/queue/part.h"
 #include "shim/queue/priority.h"
 #include "shim/queue/streams.h"
+#include "shim/queue/sure.h"
 #include "shim/slots.h"
 #include "shim/split/epoch.h"
 #include "shim/split/plan.h"
@@ -87,6 +88,12 @@ void launch_describe_graph(CUgraphExec handle, struct share_request *request, st
 		request->fixed = mask;
 }
 
+/* Nothing is held, captured, forced or dead. */
+static int queue_lets_go(void)
+{
+	return !(atomic_load_explicit(&queue_state, memory_order_acquire) & ~STATE_ERROR);
+}
+
 /* The program launches something: owners are busy from here on. */
 static struct thread_state *launch_begins(void)
 {
@@ -119,8 +126,7 @@ static int shape_goes(CUfunction func, uint64_t nr_blocks, uint32_t nr_threads)
 	if (queue_never_holds())
 		return 1;
 	predict_step(t, func, nr_blocks, nr_threads);
-	if (!atomic_load_explicit(&queue_state, memory_order_acquire) &&
-	    (!share_may_hold() || shape_is_let(t, func, nr_blocks, nr_threads)))
+	if (queue_lets_go() && (!share_may_hold() || shape_is_let(t, func, nr_blocks, nr_threads)))
 		return 1;
 	epoch_write(t);
 	return 0;
@@ -361,7 +367,7 @@ static __attribute__((noinline)) CUresult launch_hold(const struct launch *launc
 	uint32_t state = atomic_load_explicit(&queue_state, memory_order_relaxed);
 	struct target stream = target_of_stream(launch->config.hStream, launch->is_per_thread_call);
 	uint32_t min_tpcs = 0;
-	CUresult error = (state & STATE_ERROR) ? dispatch_take_error(stream.ctx) : CUDA_SUCCESS;
+	CUresult error = (state & STATE_DEAD) ? dispatch_take_dead(stream.ctx) : CUDA_SUCCESS;
 	int is_held = 0;
 
 	if (error != CUDA_SUCCESS)
@@ -563,8 +569,8 @@ static int graph_goes(CUgraphExec exec)
 {
 	struct thread_state *t = launch_begins();
 
-	if (queue_never_holds() || (!atomic_load_explicit(&queue_state, memory_order_acquire) &&
-				    (!share_may_hold() || graph_is_let(t, exec))))
+	if (queue_never_holds() ||
+	    (queue_lets_go() && (!share_may_hold() || graph_is_let(t, exec))))
 		return 1;
 	epoch_write(t);
 	return 0;
@@ -592,7 +598,7 @@ static CUresult graph_hold(CUgraphExec exec, CUstream handle, int is_per_thread_
 {
 	uint32_t state = atomic_load_explicit(&queue_state, memory_order_relaxed);
 	struct target stream = target_of_stream(handle, is_per_thread_call);
-	CUresult error = (state & STATE_ERROR) ? dispatch_take_error(stream.ctx) : CUDA_SUCCESS;
+	CUresult error = (state & STATE_DEAD) ? dispatch_take_dead(stream.ctx) : CUDA_SUCCESS;
 	int is_held = 0;
 
 	if (error != CUDA_SUCCESS)
@@ -600,7 +606,7 @@ static CUresult graph_hold(CUgraphExec exec, CUstream handle, int is_per_thread_
 	if ((state & STATE_CAPTURE) && stream_is_captured(handle, is_per_thread_call))
 		return (is_per_thread_call ? hook_cuGraphLaunch_ptsz : hook_cuGraphLaunch)(exec,
 											   handle);
-	if (stream.kind == TARGET_ORDER && exec &&
+	if (stream.kind == TARGET_ORDER && sure_of_exec(exec) &&
 	    !atomic_load_explicit(&graphs_have_events, memory_order_relaxed)) {
 		(void)pthread_mutex_lock(&queue.lock);
 		dispatch_room_locked();

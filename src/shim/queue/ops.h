@@ -27,9 +27,11 @@
 
 /* Bits of queue.state: whatever makes a call look at the queue. The rest counts operations. */
 #define STATE_CAPTURE (1u << 30) /* streams are being captured */
-#define STATE_ERROR   (1u << 29) /* a held call failed and nobody was told yet */
+#define STATE_DEAD    (1u << 29) /* a context failed for good and nobody was told yet */
 #define STATE_FORCED  (1u << 28) /* every launch is held (option `hold`) */
-#define STATE_HELD    (STATE_FORCED - 1)
+#define STATE_ERROR                                                                                \
+	(1u << 27) /* a held call failed and nobody was told yet; no launch looks at it */
+#define STATE_HELD (STATE_ERROR - 1)
 
 struct op;
 

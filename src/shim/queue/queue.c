@@ -24,6 +24,7 @@
 #include "shim/queue/mode.h"
 #include "shim/queue/ops.h"
 #include "shim/queue/priority.h"
+#include "shim/queue/sure.h"
 #include "shim/slots.h"
 #include "shim/split/claim.h"
 #include "shim/split/plan.h"
@@ -116,6 +117,7 @@ static int queue_start_locked(void)
 		return -err;
 	calls_start();
 	priority_start();
+	sure_start();
 	if (queue_is_forced())
 		force();
 	slots_install_calls(call_rows, nr_call_rows);
@@ -131,6 +133,12 @@ int queue_start(void)
 	err = queue_start_locked();
 	(void)pthread_mutex_unlock(&start.lock);
 	return err;
+}
+
+void queue_context_gone(CUcontext ctx)
+{
+	if (atomic_load_explicit(&queue_state, memory_order_relaxed) & (STATE_DEAD | STATE_ERROR))
+		(void)dispatch_take_error(ctx);
 }
 
 void queue_stop(void)

@@ -32,6 +32,9 @@ int queue_start(void);
 /* Gives up everything held to the driver, and ends the dispatcher. At exit. */
 void queue_stop(void);
 
+/* A context is gone: so are its errors, as its handle may soon be another context's. */
+void queue_context_gone(CUcontext ctx);
+
 /* 1 when any operation is held or on its way to the driver; one relaxed load. */
 int queue_is_busy(void);
 

@@ -145,6 +145,11 @@ void claim_open(void)
 	}
 }
 
+CUcontext claim_context(void)
+{
+	return atomic_load_explicit(&arena.context->handle, memory_order_relaxed);
+}
+
 void claim_force_cut(uint64_t every_ns)
 {
 	claims.cut_every_ns = every_ns;
@@ -699,7 +704,7 @@ enum work_event claim_look(uint32_t place, const struct work_look *look, struct 
 	parts_collect(work);
 	if (!work->nr_parts)
 		return work_ended(work);
-	if (work->is_committed)
+	if (work->is_committed || !look->is_current)
 		return WORK_NOTHING;
 	force_cut(work, look->now_ns, ret_next_ns);
 	if (is_told(work, look->now_ns))

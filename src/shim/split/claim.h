@@ -95,6 +95,7 @@ struct work_look {
 	uint32_t
 		nr_outstanding; /* launches of borrowed work, itself included; UINT32_MAX unknown */
 	int is_awaited;         /* something is held behind it */
+	int is_current;         /* claim_context() is: the driver may be called */
 };
 
 /*
@@ -104,6 +105,9 @@ struct work_look {
  */
 enum work_event claim_look(uint32_t place, const struct work_look *look, struct op **ret_op,
 			   uint64_t *ret_next_ns);
+
+/* The context of all works. */
+CUcontext claim_context(void);
 
 /* 1 when any work is under way or waits to be resumed. */
 int claim_any(void);

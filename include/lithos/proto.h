@@ -5,7 +5,8 @@
  * A unix socket of type SOCK_SEQPACKET: one message a packet, file descriptors beside it
  * (SCM_RIGHTS). Fixed width, host byte order. The daemon knows the peer's pid and uid from
  * SO_PEERCRED, and by nothing in a message. A connection that sends nothing valid within the
- * handshake time, or anything malformed, is closed.
+ * handshake time, or anything malformed, is closed. The header and REFUSED are alike in all
+ * versions: who speaks another version is answered with that, in the version that it speaks.
  *
  *   lithos run   ADMIT -> ADMITTED or REFUSED; the connection is the reservation, NOTICEs may
  *                follow

@@ -119,22 +119,19 @@ static void attach_fds(struct msghdr *msg, struct fds_control *control, int nr_f
 	msg->msg_controllen = CMSG_SPACE(bytes);
 }
 
-int connection_send(struct connection *c, void *message, uint16_t type, size_t bytes, int nr_fds,
-		    const int *fds)
+static int send_as(struct connection *c, void *message, const struct proto_header *header,
+		   int nr_fds, const int *fds)
 {
+	size_t bytes = header->bytes;
 	struct fds_control control = {0};
 	struct iovec iov = {.iov_base = message, .iov_len = bytes};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	struct proto_header header = {.magic = PROTO_MAGIC,
-				      .version = PROTO_VERSION,
-				      .type = type,
-				      .bytes = (uint32_t)bytes};
 	ssize_t n;
 	int r;
 
 	if (c->is_dropped)
 		return -EPIPE;
-	memcpy(message, &header, sizeof(header));
+	memcpy(message, header, sizeof(*header));
 	if (nr_fds)
 		attach_fds(&msg, &control, nr_fds, fds);
 	n = sendmsg(c->io.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -145,6 +142,17 @@ int connection_send(struct connection *c, void *message, uint16_t type, size_t b
 		 strerror(-r));
 	connection_drop(c);
 	return r;
+}
+
+int connection_send(struct connection *c, void *message, uint16_t type, size_t bytes, int nr_fds,
+		    const int *fds)
+{
+	struct proto_header header = {.magic = PROTO_MAGIC,
+				      .version = PROTO_VERSION,
+				      .type = type,
+				      .bytes = (uint32_t)bytes};
+
+	return send_as(c, message, &header, nr_fds, fds);
 }
 
 static void send_text(struct connection *c, uint16_t type, const char *text)
@@ -163,6 +171,9 @@ void connection_refuse(struct connection *c, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	/* Parts of it may be the client's. */
+	for (char *p = text; *p; p++)
+		*p = *p < 0x20 || *p > 0x7e || *p == '"' ? '?' : *p;
 	log_line(NULL, LOG_INFO, "msg=\"refused\" pid=%d uid=%u why=\"%s\"", (int)c->pid,
 		 (unsigned int)c->uid, text);
 	send_text(c, PROTO_REFUSED, text);
@@ -171,6 +182,26 @@ void connection_refuse(struct connection *c, const char *format, ...)
 void connection_notice(struct connection *c, const char *text)
 {
 	send_text(c, PROTO_NOTICE, text);
+}
+
+/* In the version of who asks, which cannot read another: header and refusal are alike in all. */
+static void refuse_version(struct connection *c, const struct proto_header *asked)
+{
+	struct proto_text answer = {0};
+	struct proto_header header = *asked;
+
+	header.type = PROTO_REFUSED;
+	header.bytes = sizeof(answer);
+	(void)snprintf(answer.text, sizeof(answer.text),
+		       "lithosd speaks version %u of its protocol, this program's lithos version "
+		       "%u: both must be of one version",
+		       PROTO_VERSION, (unsigned int)asked->version);
+	log_line(NULL, LOG_WARN,
+		 "msg=\"of another version: refused\" pid=%d uid=%u protocol=%u lithosd=%u",
+		 (int)c->pid, (unsigned int)c->uid, (unsigned int)asked->version, PROTO_VERSION);
+	if (asked->type == PROTO_ATTACH)
+		unattached_refused(c, NULL, PROTO_UNCONFINED, answer.text);
+	(void)send_as(c, &answer, &header, 0, NULL);
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
@@ -200,6 +231,12 @@ static int take_fds(struct msghdr *msg, int *ret_nr)
 	return first;
 }
 
+static int header_is_of_another_version(const struct proto_header *header, size_t bytes)
+{
+	return bytes >= sizeof(*header) && header->magic == PROTO_MAGIC &&
+	       header->version != PROTO_VERSION && header->bytes == bytes;
+}
+
 static int header_is_sound(const struct proto_header *header, size_t bytes)
 {
 	return bytes >= sizeof(*header) && header->magic == PROTO_MAGIC &&
@@ -226,6 +263,8 @@ static int receive_one(struct connection *c)
 	fd = take_fds(&msg, &nr_fds);
 	if (n == 0)
 		return -EPIPE;
+	if (header_is_of_another_version(header, (size_t)n))
+		refuse_version(c, header);
 	if (nr_fds > 1 || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
 	    !header_is_sound(header, (size_t)n)) {
 		if (fd >= 0)

@@ -44,6 +44,22 @@ static void survive(void *cookie)
 	}
 }
 
+/* Another version of lithos, as the daemon sees it: its activity says so. */
+static void survive_older(void *cookie)
+{
+	struct survivor *s = cookie;
+	struct attached a;
+	char go;
+
+	CHECK(client_attach(&d, &s->tenant, &a, NULL) == PROTO_ATTACHED);
+	CHECK(write(s->done[1], &a.line, sizeof(a.line)) == sizeof(a.line));
+	CHECK(read(s->go[0], &go, 1) == 1);
+	a.activity->header.version--;
+	CHECK(client_return(&d, &s->tenant, &a) == PROTO_REFUSED);
+	CHECK(write(s->done[1], &a.line, sizeof(a.line)) == sizeof(a.line));
+	(void)read(s->go[0], &go, 1);
+}
+
 static uint32_t wait_line(const struct survivor *s)
 {
 	uint32_t line = UINT32_MAX;
@@ -52,12 +68,18 @@ static uint32_t wait_line(const struct survivor *s)
 	return line;
 }
 
-static void survivor_start(struct survivor *s, const struct proto_admitted *tenant)
+static void survivor_begin(struct survivor *s, const struct proto_admitted *tenant,
+			   void (*body)(void *cookie))
 {
 	s->tenant = *tenant;
 	CHECK(pipe2(s->go, O_CLOEXEC) == 0 && pipe2(s->done, O_CLOEXEC) == 0);
-	s->pid = client_fork(survive, s);
+	s->pid = client_fork(body, s);
 	(void)wait_line(s);
+}
+
+static void survivor_start(struct survivor *s, const struct proto_admitted *tenant)
+{
+	survivor_begin(s, tenant, survive);
 }
 
 static void survivor_end(struct survivor *s)
@@ -158,12 +180,13 @@ static void test_all_come_back(void)
 	(void)close(fds[0]);
 }
 
-/* One process dies while there is no daemon, one is stopped, one never comes back. */
+/* One process dies while there is no daemon, one is stopped, one never comes back, one comes back as
+ * another version: it cannot attach, and keeps its TPCs. */
 static void test_some_do_not(void)
 {
-	struct proto_admitted dead, stopped, lost;
-	struct survivor s[3];
-	int fds[3];
+	struct proto_admitted dead, stopped, lost, older;
+	struct survivor s[4];
+	int fds[4];
 
 	fds[0] = tenant_admitted(&d, &(struct wish){.name = "dead", .tpcs = 10}, &dead);
 	fds[1] = tenant_admitted(&d, &(struct wish){.name = "stopped", .tpcs = 11}, &stopped);
@@ -171,13 +194,17 @@ static void test_some_do_not(void)
 	survivor_start(&s[0], &dead);
 	survivor_start(&s[1], &stopped);
 	survivor_start(&s[2], &lost);
-	for (int i = 0; i < 3; i++)
+	fds[3] = tenant_admitted(&d, &(struct wish){.name = "older", .tpcs = 13}, &older);
+	survivor_begin(&s[3], &older, survive_older);
+	for (int i = 0; i < 4; i++)
 		(void)close(fds[i]);
 	(void)daemon_stop(&d, SIGTERM);
 	survivor_end(&s[0]);
 	CHECK(kill(s[1].pid, SIGSTOP) == 0);
 	daemon_start(&d);
 	CHECK(tenant_number(&d, "stopped", "own") == 11);
+	CHECK(write(s[3].go[1], "g", 1) == 1);
+	(void)wait_line(&s[3]);
 	WAIT_UNTIL(tenant_number(&d, "lost", "own") == -1);
 	CHECK(tenant_number(&d, "dead", "own") == -1);
 	CHECK(tenant_number(&d, "stopped", "own") == 11);
@@ -187,6 +214,10 @@ static void test_some_do_not(void)
 	CHECK(tenant_number(&d, "stopped", "launches") == 100);
 	survivor_end(&s[1]);
 	survivor_end(&s[2]);
+	CHECK(tenant_number(&d, "older", "own") == 13);
+	CHECK(tenant_number(&d, "older", "unattached") == 1);
+	CHECK(tenant_number(&d, "older", "unconfined") == 0);
+	survivor_end(&s[3]);
 	WAIT_UNTIL(daemon_number(&d, "ledger.free") == 66);
 }
 

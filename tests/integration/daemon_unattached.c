@@ -236,6 +236,26 @@ static void test_no_tenant(void)
 	} while (reason[0]);
 }
 
+/* A program of another version: told so in its own version, and shown. */
+static void test_other_version(void)
+{
+	struct proto_attach attach = {0};
+	char reason[PROTO_REASON_BYTES];
+	struct received answer;
+	int fd = client_connect(&d);
+
+	client_header(&attach, PROTO_ATTACH, sizeof(attach));
+	attach.header.version = PROTO_VERSION + 1;
+	CHECK(client_send(fd, &attach, sizeof(attach), -1) == 0);
+	client_expect(fd, PROTO_REFUSED, &answer);
+	CHECK(answer.m.header.version == PROTO_VERSION + 1);
+	CHECK(strstr(answer.m.text.text, "version 2") != NULL);
+	client_expect_end(fd, CLIENT_WAIT_MS);
+	(void)close(fd);
+	reason_of(getpid(), reason);
+	CHECK(strstr(reason, "version 2") != NULL);
+}
+
 int main(void)
 {
 	daemon_prepare(&d, "version: v1\n");
@@ -246,6 +266,7 @@ int main(void)
 	test_no_tenant();
 	test_refused_again();
 	test_of_others();
+	test_other_version();
 	daemon_remove(&d);
 	return 0;
 }

@@ -36,6 +36,14 @@ static void test_ours(void **state)
 	region_free(&region);
 }
 
+static void write_header(int fd, uint32_t version, size_t bytes)
+{
+	struct shm_header header = {
+		.magic = SHM_ACTIVITY_MAGIC, .version = version, .bytes = (uint32_t)bytes};
+
+	assert_int_equal(pwrite(fd, &header, sizeof(header), 0), sizeof(header));
+}
+
 static void test_theirs(void **state)
 {
 	struct region region = {0}, again = {0}, other = {0};
@@ -48,11 +56,13 @@ static void test_theirs(void **state)
 	assert_int_equal(((const char *)region.map)[9], 'x');
 	assert_int_equal(pwrite(region.fd_read, "x", 1, 9), -1);
 	/* What a tenant brings back is the same memory. */
+	write_header(region.fd, SHM_VERSION, BYTES);
 	fd = fcntl(region.fd, F_DUPFD_CLOEXEC, 3);
-	assert_int_equal(region_adopt(&again, fd, BYTES), 0);
+	assert_int_equal(region_adopt(&again, fd, BYTES, SHM_BOARD_MAGIC), -EBADF);
+	assert_int_equal(region_adopt(&again, fd, BYTES, SHM_ACTIVITY_MAGIC), 0);
 	map = again.map;
-	map[10] = 'y';
-	assert_int_equal(((const char *)region.map)[10], 'y');
+	map[100] = 'y';
+	assert_int_equal(((const char *)region.map)[100], 'y');
 	assert_int_equal(region_is(&region, again.fd), 1);
 	assert_int_equal(region_make(&other, "test", BYTES, REGION_THEIRS), 0);
 	assert_int_equal(region_is(&region, other.fd), 0);
@@ -67,6 +77,8 @@ static int memory_file(size_t bytes, int seals)
 
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, (off_t)bytes), 0);
+	if (bytes >= sizeof(struct shm_header))
+		write_header(fd, SHM_VERSION, bytes);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
 	return fd;
 }
@@ -75,7 +87,7 @@ static void refuse(int fd)
 {
 	struct region region = {0};
 
-	assert_int_equal(region_adopt(&region, fd, BYTES), -EBADF);
+	assert_int_equal(region_adopt(&region, fd, BYTES, SHM_ACTIVITY_MAGIC), -EBADF);
 	assert_null(region.map);
 	assert_int_equal(close(fd), 0);
 }
@@ -102,6 +114,25 @@ static void test_strangers(void **state)
 	refuse(pipe_ends[1]);
 }
 
+/* Of another version, and then mostly of another size: told apart from what is no region at all. */
+static void test_other_version(void **state)
+{
+	const int sound = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	struct region region = {0};
+
+	(void)state;
+	for (size_t bytes = BYTES; bytes <= 2 * BYTES; bytes += BYTES) {
+		int fd = memory_file(bytes, 0);
+
+		write_header(fd, SHM_VERSION - 1, bytes);
+		assert_int_equal(fcntl(fd, F_ADD_SEALS, sound), 0);
+		assert_int_equal(region_adopt(&region, fd, BYTES, SHM_ACTIVITY_MAGIC),
+				 -EPROTONOSUPPORT);
+		assert_null(region.map);
+		assert_int_equal(close(fd), 0);
+	}
+}
+
 /* Opened for reading only, a tenant's own memory is no activity: the daemon must clear lines. */
 static void test_read_only(void **state)
 {
@@ -109,16 +140,16 @@ static void test_read_only(void **state)
 
 	(void)state;
 	assert_int_equal(region_make(&region, "test", BYTES, REGION_THEIRS), 0);
-	assert_int_equal(region_adopt(&again, region.fd_read, BYTES), -EBADF);
+	write_header(region.fd, SHM_VERSION, BYTES);
+	assert_int_equal(region_adopt(&again, region.fd_read, BYTES, SHM_ACTIVITY_MAGIC), -EBADF);
 	region_free(&region);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ours),
-		cmocka_unit_test(test_theirs),
-		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_ours),      cmocka_unit_test(test_theirs),
+		cmocka_unit_test(test_strangers), cmocka_unit_test(test_other_version),
 		cmocka_unit_test(test_read_only),
 	};
 

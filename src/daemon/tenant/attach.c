@@ -57,7 +57,7 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct connection *c, s
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	unattached_refused(c, t, text);
+	unattached_refused(c, t, PROTO_UNCONFINED, text);
 	connection_refuse(c, "%s", text);
 }
 
@@ -144,10 +144,20 @@ static int take_activity(struct tenant *t, int fd)
 	return tenant_adopt_activity(t, fd);
 }
 
+static const char other_memory[] =
+	"the process has shared memory of another version than this lithosd: "
+	"it keeps its own TPCs and cannot attach";
+
 static void refuse_activity(struct connection *c, struct tenant *t, int r)
 {
 	log_line(NULL, LOG_WARN, "msg=\"bad activity refused\" pid=%d uid=%u", (int)c->pid,
 		 (unsigned int)c->uid);
+	if (r == -EPROTONOSUPPORT) {
+		/* It has what the run before gave it, and keeps to that. */
+		unattached_refused(c, t, PROTO_CONFINED, other_memory);
+		connection_refuse(c, "%s", other_memory);
+		return;
+	}
 	refuse(c, t, "%s",
 	       r == -EEXIST ? "the activity is not the tenant's"
 			    : "the activity is no sealed memfd of the right size");

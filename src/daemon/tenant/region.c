@@ -90,16 +90,27 @@ int region_make(struct region *region, const char *name, size_t bytes, enum regi
 	return r;
 }
 
-int region_adopt(struct region *region, int fd, size_t bytes)
+static int header_has(int fd, uint32_t magic, struct shm_header *ret_header)
+{
+	return pread(fd, ret_header, sizeof(*ret_header), 0) == (ssize_t)sizeof(*ret_header) &&
+	       ret_header->magic == magic;
+}
+
+int region_adopt(struct region *region, int fd, size_t bytes, uint32_t magic)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
+	struct shm_header header;
 	struct stat st;
 
 	/* Only memory files know seals at all. */
 	if (seals < 0 || (seals & SEALS_NEEDED) != SEALS_NEEDED ||
 	    (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
 		return -EBADF;
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size != bytes)
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !header_has(fd, magic, &header))
+		return -EBADF;
+	if (header.version != SHM_VERSION)
+		return -EPROTONOSUPPORT;
+	if ((size_t)st.st_size != bytes || header.bytes != bytes)
 		return -EBADF;
 	return region_map(region, fd, bytes) < 0 ? -EBADF : 0;
 }

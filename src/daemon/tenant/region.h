@@ -25,9 +25,10 @@ int region_make(struct region *region, const char *name, size_t bytes, enum regi
 
 /*
  * Takes a region that somebody else made, as region_make(REGION_THEIRS) does; fd then belongs to
- * it. -EBADF when it is anything but such a memfd of this size; fd is then still the caller's.
+ * it. -EPROTONOSUPPORT when it is one of another version (the header's magic and version are where
+ * they are in all versions); -EBADF when it is anything else. fd is then still the caller's.
  */
-int region_adopt(struct region *region, int fd, size_t bytes);
+int region_adopt(struct region *region, int fd, size_t bytes, uint32_t magic);
 
 /* 1 when fd is the memory of the region. */
 int region_is(const struct region *region, int fd);

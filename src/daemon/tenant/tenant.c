@@ -156,7 +156,7 @@ int tenant_make_activity(struct tenant *t)
 
 int tenant_adopt_activity(struct tenant *t, int fd)
 {
-	return region_adopt(&t->activity, fd, sizeof(struct shm_activity));
+	return region_adopt(&t->activity, fd, sizeof(struct shm_activity), SHM_ACTIVITY_MAGIC);
 }
 
 static int make_grant(struct tenant *t)

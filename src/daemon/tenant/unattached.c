@@ -173,10 +173,10 @@ void unattached_said(struct connection *c, const struct proto_unattached *said)
 	enter(c, t, &word);
 }
 
-/* What it does without the daemon, it says itself when it can; until then the worst is true. */
-void unattached_refused(struct connection *c, struct tenant *t, const char *reason)
+void unattached_refused(struct connection *c, struct tenant *t, enum proto_confinement how,
+			const char *reason)
 {
-	struct proto_unattached word = {.confinement = PROTO_UNCONFINED, .pid = (uint32_t)c->pid};
+	struct proto_unattached word = {.confinement = (uint32_t)how, .pid = (uint32_t)c->pid};
 	const struct unattached *u = *link_of(c->daemon, c->pid);
 
 	/* It has said how it runs, and asks again now and then. */

@@ -37,8 +37,12 @@ struct unattached {
 /* What the connection's process says of itself, or as `lithos run` of one of its tenant. */
 void unattached_said(struct connection *c, const struct proto_unattached *said);
 
-/* The daemon refused the connection's process, of the tenant or of none (NULL). */
-void unattached_refused(struct connection *c, struct tenant *t, const char *reason);
+/*
+ * The daemon refused the connection's process, of the tenant or of none (NULL). How it goes on, it
+ * says itself when it can; until then the worst that is possible is true.
+ */
+void unattached_refused(struct connection *c, struct tenant *t, enum proto_confinement how,
+			const char *reason);
 
 /* The process is attached now. */
 void unattached_forget(struct daemon *daemon, pid_t pid);

@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "shim/link/link.h"
 
 #define PAGE        4096u
@@ -124,18 +125,38 @@ static int header_is_good(const struct shm_header *header, const struct region *
 	       __atomic_load_n(&header->bytes, __ATOMIC_RELAXED) >= region->bytes;
 }
 
+/* Said, because it lasts until somebody starts another lithosd or another program. */
+static int is_of_another_version(const struct shm_header *header, const struct region *region)
+{
+	static struct log_site site;
+	uint32_t version = __atomic_load_n(&header->version, __ATOMIC_RELAXED);
+
+	if (__atomic_load_n(&header->magic, __ATOMIC_RELAXED) != region->magic ||
+	    version == SHM_VERSION)
+		return 0;
+	log_line(&site, LOG_WARN,
+		 "msg=\"lithosd's shared memory is of another version than this program's "
+		 "lithos\" lithosd_memory=%u memory=%u",
+		 version, SHM_VERSION);
+	return 1;
+}
+
 /* A look at a mapping of its own, so that nothing wrong ever stands at the region's place. */
 static int region_check(int fd, const struct region *region, const uint8_t *uuid)
 {
 	const struct shm_header *header;
 	int good;
 
-	if (!file_is_safe(fd, region->bytes))
+	if (!file_is_safe(fd, sizeof(*header)))
 		return -EPROTO;
 	header = mmap(NULL, region->bytes, PROT_READ, MAP_SHARED, fd, 0);
 	if (header == MAP_FAILED)
 		return -errno;
-	good = header_is_good(header, region);
+	if (is_of_another_version(header, region)) {
+		(void)munmap((void *)(uintptr_t)header, region->bytes);
+		return -EPROTONOSUPPORT;
+	}
+	good = file_is_safe(fd, region->bytes) && header_is_good(header, region);
 	if (good && uuid)
 		good = !memcmp(((const struct shm_board *)(const void *)header)->uuid, uuid, 16);
 	(void)munmap((void *)(uintptr_t)header, region->bytes);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define RETRY_NS 5000000u
 
@@ -125,6 +126,22 @@ static uint32_t bytes_of_type(uint16_t type)
 	}
 }
 
+/* Said, because it lasts until somebody starts another lithosd or another program. */
+static int message_is_of_another_version(const struct wire_message *message, size_t bytes)
+{
+	static struct log_site site;
+	const struct proto_header *header = &message->header;
+
+	if (bytes < sizeof(*header) || header->magic != PROTO_MAGIC ||
+	    header->version == PROTO_VERSION)
+		return 0;
+	log_line(&site, LOG_WARN,
+		 "msg=\"lithosd is of another version than this program's lithos\" "
+		 "lithosd_protocol=%u protocol=%u",
+		 (unsigned int)header->version, PROTO_VERSION);
+	return 1;
+}
+
 static int message_is_good(const struct wire_message *message, size_t bytes)
 {
 	const struct proto_header *header = &message->header;
@@ -164,7 +181,9 @@ int wire_receive(int socket, struct wire_message *ret_message)
 	    message_is_good(ret_message, (size_t)n))
 		return 0;
 	wire_close_fds(ret_message);
-	return n == 0 ? -ECONNRESET : -EPROTO;
+	if (n == 0)
+		return -ECONNRESET;
+	return message_is_of_another_version(ret_message, (size_t)n) ? -EPROTONOSUPPORT : -EPROTO;
 }
 
 int wire_wait(int socket, uint64_t deadline_ns)

@@ -10,10 +10,10 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <lithos/proto.h>
 
+#include "daemon/closer.h"
 #include "daemon/server.h"
 #include "daemon/status.h"
 #include "daemon/tenant/unattached.h"
@@ -70,7 +70,7 @@ int request_handle(struct connection *c, const struct proto_header *message, int
 	if (message->bytes != size_of_type(message->type) ||
 	    (fd >= 0 && message->type != PROTO_ATTACH)) {
 		if (fd >= 0)
-			(void)close(fd);
+			closer_close(fd, c->uid);
 		return -EPROTO;
 	}
 	switch (message->type) {

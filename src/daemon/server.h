@@ -29,6 +29,8 @@ struct connection {
 	uint64_t born_ns;
 	int is_shaken;  /* sent something valid */
 	int is_dropped; /* closed; freed at the end of the round */
+	int has_report; /* one was sent, and not found read yet */
+	int is_kept;    /* dropped, but open until its report is read */
 	struct tenant *reserves;
 	struct process *process;
 	int is_waiting; /* `wish` waits for the tenant's activity to come back */
@@ -75,6 +77,13 @@ void connection_refuse(struct connection *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void connection_notice(struct connection *c, const char *text);
 void connection_drop(struct connection *c);
+/* Sends a report, or refuses, or drops the connection. fd stays the caller's. 0 or -errno. */
+int connection_report(struct connection *c, struct proto_report *report, int fd);
+
+/* For server.c: something to read; now and then; the task that frees those that were dropped. */
+void connection_ready(void *cookie, uint32_t events);
+void connection_look_again(struct connection *c);
+void connections_bury(void *cookie);
 
 /* --- requests.c: what a message asks for ------------------------------------------------------ */
 

@@ -352,7 +352,7 @@ void status_send(struct connection *c)
 	int fd = text ? sealed_text(text, report.text_bytes) : -1;
 
 	if (fd >= 0)
-		(void)connection_send(c, &report, PROTO_REPORT, sizeof(report), 1, &fd);
+		(void)connection_report(c, &report, fd);
 	else
 		connection_drop(c);
 	if (fd >= 0)

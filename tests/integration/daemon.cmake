@@ -26,6 +26,7 @@ lithos_daemon_test(daemon_state)
 target_link_libraries(integration_daemon_state PRIVATE ${LITHOSD_sqlite3} m ${CMAKE_DL_LIBS})
 lithos_daemon_test(daemon_share)
 lithos_daemon_test(daemon_hostile)
+lithos_daemon_test(daemon_freeze)
 lithos_daemon_test(daemon_many)
 # It loads every CPU itself; beside other tests a killed process may take a minute to be torn down.
 set_tests_properties(daemon_many PROPERTIES RUN_SERIAL ON TIMEOUT 300)

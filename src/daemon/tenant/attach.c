@@ -23,6 +23,7 @@
 #include <lithos/proto.h>
 
 #include "base/log.h"
+#include "daemon/closer.h"
 #include "daemon/daemon.h"
 #include "daemon/tenant/tenant.h"
 #include "daemon/tenant/unattached.h"
@@ -169,7 +170,10 @@ static void attach_bringing(struct connection *c, struct tenant *t,
 	int had_one = t->activity.map != NULL;
 	int r = take_activity(t, fd);
 
-	if (had_one || r < 0)
+	/* Its own memory once more; else anything. */
+	if (r < 0)
+		closer_close(fd, c->uid);
+	else if (had_one)
 		(void)close(fd);
 	if (r < 0) {
 		refuse_activity(c, t, r);
@@ -194,7 +198,7 @@ int attach_request(struct connection *c, const struct proto_attach *message, int
 		return 0;
 	}
 	if (fd >= 0)
-		(void)close(fd);
+		closer_close(fd, c->uid);
 	if (is_bad)
 		return -EPROTO;
 	if (t && t->activity.map) {

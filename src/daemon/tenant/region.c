@@ -32,6 +32,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
+#define MAX_SLACK    65536u /* of the last page, whatever its size */
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 static int open_for_reading(int fd)
@@ -110,7 +111,9 @@ int region_adopt(struct region *region, int fd, size_t bytes, uint32_t magic)
 		return -EBADF;
 	if (header.version != SHM_VERSION)
 		return -EPROTONOSUPPORT;
-	if ((size_t)st.st_size != bytes || header.bytes != bytes)
+	/* Memory beyond the end would take time to give back. */
+	if ((size_t)st.st_size != bytes || header.bytes != bytes ||
+	    (uint64_t)st.st_blocks * 512 > bytes + MAX_SLACK)
 		return -EBADF;
 	return region_map(region, fd, bytes) < 0 ? -EBADF : 0;
 }

@@ -173,22 +173,23 @@ static int mps_of_daemon(const char *socket, char ret_state[32])
 	return r;
 }
 
-/* A program that starts before MPS would be time-sliced, for good. */
+/* A program that starts before MPS would be time-sliced, for good. -errno of the last question. */
 static int wait_for_daemon_mps(struct child *daemon, const char *socket)
 {
 	uint64_t end = clock_now_ns() + START_LIMIT_S * 1000000000ull;
+	int r = 0;
 
 	while (time_before(clock_now_ns(), end) && !child_is_over(daemon)) {
 		char state[32] = "";
-		int r = mps_of_daemon(socket, state);
 
+		r = mps_of_daemon(socket, state);
 		if (r == 1 || strcmp(state, "off") == 0 || strcmp(state, "no-binaries") == 0)
 			return 0;
 		if (strcmp(state, "failed") == 0)
 			return -ECHILD;
 		wait_a_little(0.02);
 	}
-	return -ETIMEDOUT;
+	return r < 0 ? r : -ETIMEDOUT;
 }
 
 /* Simulated GPUs are served by MPS only when the daemon is told so. */
@@ -220,6 +221,19 @@ static int wait_for_socket(struct child *daemon, const char *socket)
 		wait_a_little(0.01);
 	}
 	return 0;
+}
+
+/* What it answered, too: a daemon that runs and is not understood says nothing of that in its log. */
+static void describe_daemon(const struct child *daemon, int error, char ret_why[BENCH_TEXT_MAX])
+{
+	char words[BENCH_TEXT_MAX];
+
+	child_describe(daemon, words, sizeof(words));
+	if (error == -ECHILD)
+		(void)snprintf(ret_why, BENCH_TEXT_MAX, "%s", words);
+	else
+		(void)snprintf(ret_why, BENCH_TEXT_MAX, LITHOSD " does not answer: %s (%.400s)",
+			       strerror(-error), words);
 }
 
 static int daemon_start(const struct bench *bench, const struct bench_system *system,
@@ -257,7 +271,7 @@ static int daemon_start(const struct bench *bench, const struct bench_system *sy
 	if (r == 0)
 		r = wait_for_daemon_mps(ret_child, place->socket);
 	if (r < 0)
-		child_describe(ret_child, ret_why, BENCH_TEXT_MAX);
+		describe_daemon(ret_child, r, ret_why);
 	return r;
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # run.sh BUILD [RESULTS]: the torture tests at full counts; a line each, also in the file RESULTS.
-# About a quarter of an hour. Ends with 1 when one failed. STRICT=1: limits on times count as well.
+# About three quarters of an hour. Ends with 1 when one failed. STRICT=1: limits on times count as
+# well.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:?usage: run.sh BUILD [RESULTS]}" && pwd)
@@ -27,6 +28,7 @@ scenario() {
 
 step "$here/order/run.sh" "$build" 10000
 step "$here/model/run.sh"
+step python3 "$here/../properties/mixes.py" --build "$build" --seed 1000 --count 2000
 scenario kill --tenants 32 --count 1000
 scenario daemon --tenants 16 --count 200
 scenario stop --count 30

@@ -108,6 +108,7 @@ static int on_grid_over(struct remote *remote, struct remote_queue *queue,
 	if (!grid)
 		return -EPROTO;
 	grid->start_ns = over->start_ns;
+	grid->first_ns = over->first_ns;
 	grid->end_ns = over->end_ns;
 	grid->nr_done = over->nr_done;
 	memcpy(grid->used.w, over->used, sizeof(over->used));

@@ -96,7 +96,8 @@ struct sim_grid {
 	struct tpcset used;    /* TPCs that ran a block */
 	uint32_t sms_used[CHIP_MAX_SMS / 32];
 	uint16_t *gang_sm; /* SM of each placed block of a gang, or SIM_NO_SM; NULL otherwise */
-	uint64_t start_ns;
+	uint64_t start_ns; /* first in its queue */
+	uint64_t first_ns; /* its first block began, or left; 0: none has */
 	uint64_t end_ns;
 	int priority;
 	int is_gang;

@@ -96,6 +96,8 @@ static int next_runs(const struct sim_device *device, const struct sim_grid *gri
 
 static void begin_block(struct sim_device *device, struct sim_grid *grid, uint32_t smid)
 {
+	if (!grid->nr_placed)
+		grid->first_ns = device->now_ns;
 	if (next_runs(device, grid))
 		put_block(device, grid, smid);
 	else

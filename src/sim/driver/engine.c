@@ -87,13 +87,13 @@ static void trace(const struct sim_grid *grid)
 	int n = snprintf(line, sizeof(line),
 			 "kernel=%.512s type=%u grid=%u,%u,%u blocks_run=%llu sms=%u "
 			 "smset=%08x%08x%08x%08x disabled=%08x%08x%08x%08x start_ns=%llu "
-			 "end_ns=%llu hang=%d reason=%s left=%llu pid=%d\n",
+			 "first_ns=%llu end_ns=%llu hang=%d reason=%s left=%llu pid=%d\n",
 			 cookie->name, grid->info.type, grid->grid_dim[0], grid->grid_dim[1],
 			 grid->grid_dim[2], (unsigned long long)(grid->nr_done - grid->nr_left),
 			 nr_sms_used(grid), w[3], w[2], w[1], w[0], d[3], d[2], d[1], d[0],
-			 (unsigned long long)grid->start_ns, (unsigned long long)grid->end_ns,
-			 grid->hang_reason != NULL, reason_of(grid),
-			 (unsigned long long)grid->nr_left, (int)getpid());
+			 (unsigned long long)grid->start_ns, (unsigned long long)grid->first_ns,
+			 (unsigned long long)grid->end_ns, grid->hang_reason != NULL,
+			 reason_of(grid), (unsigned long long)grid->nr_left, (int)getpid());
 
 	/* A trace that cannot be written is short; the device goes on. */
 	if (n > 0 && write(sim.trace_fd, line, (size_t)n) < 0)

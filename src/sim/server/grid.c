@@ -55,6 +55,7 @@ static void grid_over(void *user, const struct sim_grid *grid)
 	struct proto_grid_over message = {
 		.head = {sizeof(message), PROTO_GRID_OVER, queue->id},
 		.start_ns = grid->start_ns,
+		.first_ns = grid->first_ns,
 		.end_ns = grid->end_ns,
 		.nr_done = grid->nr_done,
 		.is_hung = grid->hang_reason != NULL,

@@ -27,7 +27,7 @@
 #include "sim/device/device.h"
 
 #define PROTO_MAGIC     0x4c534756u
-#define PROTO_VERSION   2u
+#define PROTO_VERSION   3u
 #define PROTO_MAX_GPUS  8u
 #define PROTO_MAX_BYTES 16384u
 #define PROTO_MAX_BEGIN 65536u /* blocks in one PROTO_BEGIN */
@@ -163,6 +163,7 @@ struct proto_leave {
 struct proto_grid_over {
 	struct proto_head head;
 	uint64_t start_ns;
+	uint64_t first_ns;
 	uint64_t end_ns;
 	uint64_t nr_done;
 	uint32_t used[4];
@@ -189,7 +190,7 @@ static_assert(sizeof(struct proto_memory) == 24, "on the wire");
 static_assert(sizeof(struct proto_block) == 24, "on the wire");
 static_assert(sizeof(struct proto_begin) == 24, "on the wire");
 static_assert(sizeof(struct proto_leave) == 32, "on the wire");
-static_assert(sizeof(struct proto_grid_over) == 72, "on the wire");
+static_assert(sizeof(struct proto_grid_over) == 80, "on the wire");
 static_assert(sizeof(struct proto_lost) == 16, "on the wire");
 
 #endif

@@ -69,7 +69,7 @@ static int parse_u32(const char *text, uint32_t *ret_value)
 static int is_word(const char *word, size_t length, const char *text)
 {
 	size_t fixed = length > 1 && word[length - 1] == 'N' ? length - 1 : length;
-	uint32_t number;
+	uint32_t number = 0;
 
 	if (strncmp(word, text, fixed) != 0)
 		return 0;

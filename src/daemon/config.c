@@ -250,7 +250,6 @@ static int take_word(const struct reading *reading, const char *path, const char
 static int take_number(const struct reading *reading, const char *path, const char *value,
 		       uint32_t low, uint32_t high, uint32_t *into)
 {
-	char what[MESSAGE_BYTES];
 	uint64_t number = 0;
 	const char *p = value;
 
@@ -259,6 +258,8 @@ static int take_number(const struct reading *reading, const char *path, const ch
 	for (; *p >= '0' && *p <= '9' && number <= UINT32_MAX; p++)
 		number = number * 10 + (uint64_t)(*p - '0');
 	if (p == value || *p || number < low || number > high) {
+		char what[MESSAGE_BYTES];
+
 		(void)snprintf(what, sizeof(what), "%s is '%s', not a whole number from %u to %u",
 			       path, value, low, high);
 		return say_value(reading, path, -1, what);
@@ -281,11 +282,11 @@ static int take_us(const struct reading *reading, const char *path, const char *
 
 static int take_path(const struct reading *reading, const char *path, const char *value, char *into)
 {
-	char what[MESSAGE_BYTES];
-
 	if (!value)
 		return 0;
 	if (value[0] && value[0] != '/') {
+		char what[MESSAGE_BYTES];
+
 		(void)snprintf(what, sizeof(what), "%s is '%.160s', not an absolute path", path,
 			       value);
 		return say_value(reading, path, -1, what);

@@ -14,12 +14,13 @@
 /* What `lithos run` tells an owner: how many TPCs the daemon granted, and which. */
 static void told_at_start(const char *quota, struct tpcset tpcs)
 {
-	char text[KNOWN_TEXT_BYTES];
-
 	if (quota)
 		(void)setenv("LITHOS_TPC_QUOTA", quota, 1);
-	if (!tpcset_is_empty(&tpcs))
+	if (!tpcset_is_empty(&tpcs)) {
+		char text[KNOWN_TEXT_BYTES];
+
 		(void)setenv("LITHOS_TPCS", known_text(&tpcs, text), 1);
+	}
 }
 
 /* No daemon that is one: the TPCs that it had granted, from the first launch on, and soon. */

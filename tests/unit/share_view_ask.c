@@ -43,7 +43,7 @@ static int best_effort(void **state)
 }
 
 /* Owns 0-3 and borrows 8-23. */
-static int owner(void **state)
+static int owner_world(void **state)
 {
 	(void)world_setup(state);
 	thread_self()->may_borrow = 0;
@@ -379,11 +379,11 @@ int main(void)
 		cmocka_unit_test_setup(test_bound, best_effort),
 		cmocka_unit_test_setup(test_no_owner, best_effort),
 		cmocka_unit_test_setup(test_no_tpcs, best_effort),
-		cmocka_unit_test_setup(test_owner_never_held, owner),
+		cmocka_unit_test_setup(test_owner_never_held, owner_world),
 		cmocka_unit_test_setup(test_gang, best_effort),
 		cmocka_unit_test_setup(test_graph, best_effort),
 		cmocka_unit_test_setup(test_stuck, best_effort),
-		cmocka_unit_test_setup(test_mask, owner),
+		cmocka_unit_test_setup(test_mask, owner_world),
 		cmocka_unit_test_setup(test_timers, best_effort),
 		cmocka_unit_test_setup(test_wait, best_effort),
 		cmocka_unit_test_setup(test_hold_moves, best_effort),

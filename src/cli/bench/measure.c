@@ -118,17 +118,17 @@ static int make_parties(struct running *run)
 
 static int make_folders(struct running *run)
 {
-	struct session session;
+	struct session session = {.folder = ""};
 	char name[64];
 	int r;
 
 	(void)snprintf(name, sizeof(name), "%u.%s", run->result->repetition,
 		       run->result->system->name);
 	r = session_make(&session, run->bench->folder, name);
-	if (r == 0)
+	if (r == 0) {
 		system_place(session.folder, &run->place);
-	if (r == 0)
 		r = make_parties(run);
+	}
 	return r < 0 ? fail(run, "cannot make a folder in %s: %s", run->bench->folder, strerror(-r))
 		     : 0;
 }

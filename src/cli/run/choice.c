@@ -100,17 +100,19 @@ int choice_allow(struct choice *choice, const struct options *options, char *ret
 static void set_any(struct choice *choice, const struct options *options, const uint8_t uuid[16],
 		    uint32_t nr_gpus)
 {
-	char text[UUID_TEXT_BYTES];
 	int index = -1;
 
 	if (nr_gpus <= 1 && choice->nr_of_machine <= 1)
 		return;
 	if (ask(choice, options) == 0)
 		index = devices_index(&choice->devices, uuid);
-	if (index >= 0)
+	if (index >= 0) {
 		(void)snprintf(choice->value, CHOICE_BYTES, "%d", index);
-	else
+	} else {
+		char text[UUID_TEXT_BYTES];
+
 		(void)snprintf(choice->value, CHOICE_BYTES, "%s", uuid_text(uuid, text));
+	}
 }
 
 /* An index that CUDA was not asked about means a GPU only where there is one. */

@@ -49,9 +49,9 @@ static const struct {
 /* Two threads that do it at once find the same. */
 const struct graph_driver *graph_driver(void)
 {
-	int is_complete = 1;
-
 	if (!state) {
+		int is_complete = 1;
+
 		for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
 			void *symbol = slots_real(symbols[i].name);
 
@@ -90,11 +90,6 @@ static size_t index_of(const struct ordering *o, CUgraphNode node)
 	return at ? (size_t)(at - o->node) : o->nr_nodes;
 }
 
-static int by_from(const void *a, const void *b)
-{
-	return by_address(a, b);
-}
-
 /* Edges as pairs {from, to}, sorted, so that those that leave one node stand together. */
 static int edges_sort(struct ordering *o)
 {
@@ -106,7 +101,7 @@ static int edges_sort(struct ordering *o)
 		pair[i][0] = o->from[i];
 		pair[i][1] = o->to[i];
 	}
-	qsort(pair, o->nr_edges, sizeof(*pair), by_from);
+	qsort(pair, o->nr_edges, sizeof(*pair), by_address);
 	for (size_t i = 0; i < o->nr_edges; i++) {
 		o->from[i] = pair[i][0];
 		o->to[i] = pair[i][1];

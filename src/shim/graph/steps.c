@@ -25,6 +25,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "shim/graph/read.h"
 #include "shim/queue/copy.h"
@@ -156,8 +157,7 @@ static CUresult kernel_launch(const struct step *step, CUstream stream, int is_p
 		.extra = k->kernelParams ? NULL : k->extra,
 	};
 
-	for (uint32_t i = 0; i < step->nr_attrs; i++)
-		attr[i] = step->attr[i];
+	memcpy(attr, step->attr, sizeof(attr));
 	return launch_by_program(&launch);
 }
 

@@ -4,7 +4,7 @@ PRESET ?= release
 JOBS ?= $(shell nproc)
 DEMO_TARGETS = lithos lithosd lithos_shim lithos_sim program_where feed
 
-.PHONY: build demo test lint torture bench coverage gen install clean
+.PHONY: build demo test test-rest test-all lint format fuzz torture bench coverage gen install clean
 
 build:
 	tools/setup.sh build
@@ -19,11 +19,28 @@ demo:
 
 test:
 	@tools/setup.sh test
-	@JOBS=$(JOBS) tools/test.sh
+	@JOBS=$(JOBS) tools/test.sh quick
+
+# What `make test` leaves out, and all together.
+test-rest:
+	@tools/setup.sh test
+	@JOBS=$(JOBS) tools/test.sh rest
+
+test-all:
+	@tools/setup.sh test
+	@JOBS=$(JOBS) tools/test.sh all
 
 lint:
 	@tools/setup.sh test
 	@JOBS=$(JOBS) tools/lint.sh
+
+format:
+	@tools/format.sh
+
+# A minute a target, or SECONDS of it.
+fuzz:
+	@tools/setup.sh test
+	@JOBS=$(JOBS) tests/fuzz/run.sh $(or $(SECONDS),60)
 
 torture: build
 	@tools/setup.sh test

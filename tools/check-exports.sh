@@ -9,7 +9,8 @@ if [ $# -ne 2 ]; then
 	exit 2
 fi
 export LC_ALL=C
-exported=$(nm -D --defined-only "$1" | awk '$(NF - 1) != "A" { sub(/@.*/, "", $NF); print $NF }' | sort)
+exported=$(nm -D --defined-only "$1" |
+	awk '$(NF - 1) != "A" { sub(/@.*/, "", $NF); print $NF }' | sort)
 if ! diff -u --label "$2" --label "$1" <(sort "$2") - <<< "$exported"; then
 	exit 1
 fi

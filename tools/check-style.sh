@@ -175,7 +175,8 @@ files_say_what_they_are() {
 		}
 		NR >= 2 && /\*\/$/ {
 			if (NR - 1 < min || NR - 1 > max)
-				printf "%s:2: its comment has %d lines, not %d to %d\n", file, NR - 1, min, max
+				printf "%s:2: its comment has %d lines, not %d to %d\n",
+					file, NR - 1, min, max
 			exit
 		}' "$file" >> "$findings"
 	done < <(source_files 'src/*.c' 'tests/*.c')

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# lint.sh [STEP...]: the checks that need no run: format, style, spelling, shell, python, cppcheck,
-# tidy. All of them by default; ends with 1 when one found something. One more, analyzer (gcc's), is
-# run only when named: in C it finds real leaks, among as many that are none.
+# lint.sh [STEP...]: the checks that need no run; ends with 1 when one found something.
+#   quick   format, style, columns, spelling, shell, python: what `make test` looks at
+#   full    cppcheck, tidy
+# Both by default. One more, analyzer (gcc's), is run only when named: in C it finds real leaks,
+# among as many that are none.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # shellcheck source=tools/lib.bash
@@ -19,6 +21,15 @@ step_format() {
 # shellcheck disable=SC2317
 step_style() {
 	tools/check-style.sh
+}
+
+# Not: results and generated files, data, inputs of fuzzing, and one table of operations.
+# shellcheck disable=SC2317
+step_columns() {
+	source_files '*.md' '*.sh' '*.bash' '*.bats' '*.py' '*.c' '*.h' '*.S' '*.def' '*.scd' \
+		'*.cmake' '*CMakeLists.txt' '*.yaml' Makefile .ci/run |
+		grep -vE '^(results|tests/data|tests/fuzz/seeds)/|^tests/device/operations.py$' |
+		xargs -r python3 tools/columns.py
 }
 
 # shellcheck disable=SC2317
@@ -89,11 +100,19 @@ step_analyzer() {
 }
 
 steps=("$@")
-[ "${#steps[@]}" -eq 0 ] && steps=(format style spelling shell python cppcheck tidy)
+[ "${#steps[@]}" -eq 0 ] && steps=(quick full)
+all=()
+for step in "${steps[@]}"; do
+	case $step in
+	quick) all+=(format style columns spelling shell python) ;;
+	full) all+=(cppcheck tidy) ;;
+	*) all+=("$step") ;;
+	esac
+done
 
 mkdir -p build
 status=0
-for step in "${steps[@]}"; do
+for step in "${all[@]}"; do
 	if ! declare -F "step_$step" > /dev/null; then
 		echo "lint: no such step: $step" >&2
 		exit 2

@@ -7,10 +7,10 @@
 # The CUDA headers are only looked for: Debian 12 has none that are new enough.
 set -euo pipefail
 
-for_build=(gcc libc6-dev make cmake ninja-build libjansson-dev libcyaml-dev libyaml-dev libsqlite3-dev
-	libcmocka-dev)
-for_test=(python3 bats clang clang-format clang-tidy cppcheck codespell shellcheck valgrind gcovr scdoc
-	spin procps libclang-rt-14-dev)
+for_build=(gcc libc6-dev make cmake ninja-build libjansson-dev libcyaml-dev libyaml-dev
+	libsqlite3-dev libcmocka-dev)
+for_test=(python3 bats clang clang-format clang-tidy cppcheck codespell shellcheck valgrind gcovr
+	scdoc spin procps libclang-rt-14-dev)
 cuda_version_wanted=12040
 
 case "${1:-}" in
@@ -24,7 +24,8 @@ esac
 
 missing_packages() {
 	local installed
-	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2> /dev/null || true)
+	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" \
+		2> /dev/null || true)
 	local package
 	for package in "${packages[@]}"; do
 		grep -qx "installed $package" <<< "$installed" || printf '%s\n' "$package"
@@ -50,7 +51,8 @@ install_packages() {
 # The folders that cmake/LithosCuda.cmake looks into.
 check_cuda_headers() {
 	local folder version found=""
-	for folder in "${CUDA_HOME:-}" "${CUDA_PATH:-}" /usr/local/cuda /opt/cuda /usr/local /usr; do
+	for folder in "${CUDA_HOME:-}" "${CUDA_PATH:-}" /usr/local/cuda /opt/cuda /usr/local \
+		/usr; do
 		if [ -z "$folder" ] || [ ! -r "$folder/include/cuda.h" ]; then
 			continue
 		fi

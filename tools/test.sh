@@ -1,45 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Everything that can be tested without a GPU: the suites in three builds, coverage, lint. One
-# failure does not stop the rest; the last line printed is the total of all, and the status follows
-# it.
+# test.sh quick|rest|all: what can be tested without a GPU.
+#   quick   the suite in the release build, and the quick lint steps: what one waits for
+#   rest    the suites with sanitizers, coverage, the other lint steps, a minute of fuzzing a target
+#   all     both (`make test-all`)
+# One failure does not stop the others. The last line printed is the total of all that has run since
+# `quick` began, and the status follows it.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 # shellcheck source=tools/lib.bash
 . tools/lib.bash
 
-rm -rf "$results_dir"
-mkdir -p "$results_dir"
+what=${1:-all}
+case $what in
+quick | rest | all) ;;
+*)
+	echo "usage: test.sh quick|rest|all" >&2
+	exit 2
+	;;
+esac
 
 export ASAN_OPTIONS="${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_after_return=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-second_deadlock_stack=1}"
 
-# shellcheck disable=SC2317 # called by check
-build() {
-	cmake --preset "$1" > "$results_dir/$1.configure.log" 2>&1 || {
-		cat "$results_dir/$1.configure.log"
-		return 1
-	}
-	cmake --build --preset "$1" --parallel "$jobs_wanted" -- --quiet
-}
-
-# suite NAME CTEST-ARGUMENTS...: builds the preset and runs its tests.
-suite() {
-	local name=$1
-	shift
-	check "build $name" build "$name" || return 1
-	say "tests $name"
-	"${wrapper[@]}" ctest --test-dir "build/$name" --parallel "$tests_at_once" \
-		--output-on-failure \
-		--no-tests=error --output-junit "$PWD/$results_dir/$name.xml" "$@"
-	[ -s "$results_dir/$name.xml" ] || printf 'failed tests %s\n' "$name" >> \
-		"$results_dir/checks.txt"
-}
-
 # Where the kernel spreads mappings wider than ThreadSanitizer's shadow allows, its programs die at
 # their start, some of the time; without randomisation they do not.
-wrapper=()
 wrap_tsan() {
 	local bits
 	bits=$(cat /proc/sys/vm/mmap_rnd_bits 2> /dev/null || echo 28)
@@ -48,14 +34,29 @@ wrap_tsan() {
 	fi
 }
 
+run_quick() {
+	rm -rf "$results_dir"
+	mkdir -p "$results_dir"
+	suite release
+	tools/lint.sh quick
+}
+
+# Coverage is measured in the build with the address sanitizer: one suite less to wait for.
+run_rest() {
+	mkdir -p "$results_dir"
+	find build/asan -name '*.gcda' -delete 2> /dev/null
+	suite asan --label-regex '^(unit|integration)$'
+	check "coverage limits" tools/coverage.sh --measured
+	wrap_tsan
+	suite tsan --label-regex '^threads$'
+	wrapper=()
+	tools/lint.sh full
+	check "fuzz" tests/fuzz/run.sh "${FUZZ_SECONDS:-60}"
+}
+
 started=$SECONDS
-suite release
-suite asan --label-regex '^(unit|integration)$'
-wrap_tsan
-suite tsan --label-regex '^threads$'
-wrapper=()
-tools/coverage.sh
-tools/lint.sh
+[ "$what" = rest ] || run_quick
+[ "$what" = quick ] || run_rest
 
 say "total after $((SECONDS - started)) s"
 python3 tools/total.py "$results_dir" | tee "$results_dir/summary"

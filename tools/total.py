@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Adds up what `make test` ran: ctest's JUnit files and the checks noted in checks.txt.
+"""Adds up what tools/test.sh ran: ctest's JUnit files and the checks noted in checks.txt.
 
 usage: total.py RESULTS_FOLDER
 

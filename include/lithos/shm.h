@@ -53,8 +53,8 @@ enum shm_owner_state {
 
 struct shm_owner {
 	uint32_t state; /* enum shm_owner_state */
-	uint32_t
-		generation; /* raised when the place gets another tenant: a peer of before is stale */
+	/* Raised when the place gets another tenant: a peer of before is stale */
+	uint32_t generation;
 	uint32_t priority;
 	uint32_t nr_lines; /* lines of its activity that may be in use: readers look at so many */
 	struct tpcset tpcs;

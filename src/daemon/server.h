@@ -35,8 +35,8 @@ struct connection {
 	struct process *process;
 	int is_waiting; /* `wish` waits for the tenant's activity to come back */
 	struct proto_attach wish;
-	uint64_t
-		asking; /* `asked` waits for MPS: its place in the order of arrival; 0: nothing does */
+	/* `asked` waits for MPS: its place in the order of arrival; 0: nothing does */
+	uint64_t asking;
 	struct proto_admit asked;
 };
 

@@ -8,10 +8,10 @@
  *
  * Touched tenants are written at the end of the round, after ledger, board and peers, all in one
  * transaction; an admission writes before it answers. A write that fails (a full disk, a lock of
- * somebody else's) leaves the file stale: everything is written anew with the next change, and every
- * second until that succeeds. A file that is found damaged is set aside with its journal, and a new
- * one is written. All of that costs the return after a restart and nothing else: it is counted and
- * logged.
+ * somebody else's) leaves the file stale: everything is written anew with the next change, and
+ * every second until that succeeds. A file that is found damaged is set aside with its journal, and
+ * a new one is written. All of that costs the return after a restart and nothing else: it is
+ * counted and logged.
  *
  * The journal (-wal) is part of the file: it has what was not copied back yet when the daemon was
  * killed, and moves with it. It is cut to 1 MiB after each copying back.

@@ -4,8 +4,8 @@
  *
  * The file may say anything: a disk, another program, another version wrote it. Each row is checked
  * on its own, for kinds and ranges here and against the GPU and the other tenants by the ledger. A
- * row that does not hold is said in the log and left out, and the rest is used: one damaged row must
- * neither end the daemon nor give everybody else's TPCs away.
+ * row that does not hold is said in the log and left out, and the rest is used: one damaged row
+ * must neither end the daemon nor give everybody else's TPCs away.
  *
  * Processes that are gone are gone: a process is its pid and the time it started, and what does not
  * live, the launcher included, is not waited for. A tenant with none left is not put back.

@@ -13,7 +13,8 @@
 
 /* clang-format off */
 static const struct quirk quirks[] = {
-#define QUIRK(version, build, qmd, bytes, sentence) {(version), (build), (qmd), (bytes), (sentence)},
+#define QUIRK(version, build, qmd, bytes, sentence)                                                \
+	{(version), (build), (qmd), (bytes), (sentence)},
 #include "hw/quirks.def"
 #undef QUIRK
 };

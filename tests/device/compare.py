@@ -98,7 +98,8 @@ def problems(compared):
                 continue
             if not entry["sms_right"]:
                 found.append(f"{model} {label}: SMs {entry['sms_before']}, {entry['sms_after']}")
-            if not entry["identical"] and not entry.get("explained") and row["native_stable"] is not False:
+            if (not entry["identical"] and not entry.get("explained")
+                    and row["native_stable"] is not False):
                 found.append(f"{model} {label}: differs from native for no visible reason")
     return found
 

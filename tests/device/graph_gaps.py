@@ -86,7 +86,8 @@ def render(result):
                 lines.append(f"{where:<14} failed: {row['words']}: {row['error'].strip()[-120:]}")
                 continue
             lines.append(f"{where:<14} {row['ns_per_kernel_p10']:16.0f} {row['ns_per_kernel_p50']:6.0f} "
-                         f"{row['ns_per_kernel_p90']:6.0f}  {row['words'] or '(base)'}")  # fmt: skip
+                         f"{row['ns_per_kernel_p90']:6.0f}  "
+                         f"{row['words'] or '(base)'}")  # fmt: skip
     return "\n".join(lines)
 
 

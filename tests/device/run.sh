@@ -117,7 +117,8 @@ profiler() {
 
 sharing() {
 	# shellcheck disable=SC2086 # options are words
-	timeout -k 30 560 "$python" "$here/sharing.py" --out "$out/sharing.json" ${SHARING_OPTIONS:-}
+	timeout -k 30 560 "$python" "$here/sharing.py" --out "$out/sharing.json" \
+		${SHARING_OPTIONS:-}
 }
 
 split() {
@@ -133,13 +134,15 @@ drains() {
 
 split_cost() {
 	# shellcheck disable=SC2086 # options are words
-	timeout -k 5 240 "$python" "$here/split_cost.py" --out "$out/split_cost.json" ${SPLIT_COST_OPTIONS:-}
+	timeout -k 5 240 "$python" "$here/split_cost.py" --out "$out/split_cost.json" \
+		${SPLIT_COST_OPTIONS:-}
 }
 
 # Natively and under an MPS of its own.
 graph_gaps() {
 	# shellcheck disable=SC2086 # options are words
-	timeout -k 30 240 "$python" "$here/graph_gaps.py" --out "$out/graph_gaps.json" ${GRAPH_GAPS_OPTIONS:-}
+	timeout -k 30 240 "$python" "$here/graph_gaps.py" --out "$out/graph_gaps.json" \
+		${GRAPH_GAPS_OPTIONS:-}
 }
 
 # Three repetitions of all systems take longer than one command may: see docs/bench.md.
@@ -164,7 +167,8 @@ service() {
 [ $# -gt 0 ] || set -- doctor programs models cost profiler
 for name in "$@"; do
 	case $name in
-	doctor | programs | models | cost | profiler | sharing | split | drains | split-cost | graph-gaps | bench | mixes | service) ;;
+	doctor | programs | models | cost | profiler | sharing) ;;
+	split | drains | split-cost | graph-gaps | bench | mixes | service) ;;
 	*)
 		echo "usage: run.sh [doctor] [programs] [models] [cost] [profiler] [sharing] [split] [drains] [split-cost]" \
 			"[graph-gaps] [bench] [mixes] [service]" >&2

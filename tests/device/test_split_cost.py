@@ -31,7 +31,8 @@ class Case:
     def __init__(self, seconds):
         self.seconds = seconds
     def step(self):
-        time.sleep(self.seconds * (2 if os.environ.get("LITHOS_SPLIT", "").startswith("atoms") else 1))
+        in_atoms = os.environ.get("LITHOS_SPLIT", "").startswith("atoms")
+        time.sleep(self.seconds * (2 if in_atoms else 1))
     def synchronize(self):
         pass
 zoo = types.ModuleType("zoo")

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # run.sh SECONDS [TARGET...]: fuzzes each target for so long, two at a time, with libFuzzer and the
 # address and undefined-behaviour sanitizers. New inputs are kept in build/fuzz/corpus, so that the
-# next run goes on from there. Ends with 1 when something was found: the input lies in build/fuzz/found;
-# mend what it found, and give it a name in seeds/TARGET, where every suite runs it.
+# next run goes on from there. Ends with 1 when something was found: the input lies in
+# build/fuzz/found; mend what it found, and give it a name in seeds/TARGET, where every suite runs
+# it.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 seconds=${1:?usage: run.sh SECONDS [TARGET...]}

@@ -156,8 +156,8 @@ result() {
 	rm -r "$folder"
 }
 
-# where FOREGROUND BACKGROUND: so many TPCs of the trace's grids were each one's. A request's kernels
-# are half a wave, a step's are whole ones. Prints those of both.
+# where FOREGROUND BACKGROUND: so many TPCs of the trace's grids were each one's. A request's
+# kernels are half a wave, a step's are whole ones. Prints those of both.
 where() {
 	python3 - "$@" <<-'PY'
 		import sys

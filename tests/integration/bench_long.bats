@@ -34,7 +34,8 @@ result() {
 		lines = [dict(pair.split("=", 1) for pair in line.split()) for line in open("trace.txt")]
 		g = [int(f["grid"].split(",")[0]) for f in lines if f["kernel"] == "lithos_fma"]
 		if not eval(sys.argv[1], globals()):
-		    sys.exit("not true: %s\n%s %s %s" % (sys.argv[1], r["systems"], r["versions"], set(g)))
+		    sys.exit("not true: %s\n%s %s %s" %
+		             (sys.argv[1], r["systems"], r["versions"], set(g)))
 	PY
 }
 

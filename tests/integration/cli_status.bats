@@ -13,13 +13,13 @@ setup() {
 	daemon_pid=
 	cat > report.json <<-'JSON'
 		{"version": 1, "gpus": [
-		  {"uuid": "GPU-00112233-4455-6677-8899-aabbccddeeff", "name": "Sim H100", "nr_tpcs": 66,
-		   "own": 13, "lent": 20, "free": 33, "mps": "running"},
-		  {"uuid": "GPU-ffffffff-4455-6677-8899-aabbccddeeff", "name": "Sim H100", "nr_tpcs": 66,
-		   "own": 0, "lent": 0, "free": 66, "mps": "off"}],
+		  {"uuid": "GPU-00112233-4455-6677-8899-aabbccddeeff", "name": "Sim H100",
+		   "nr_tpcs": 66, "own": 13, "lent": 20, "free": 33, "mps": "running"},
+		  {"uuid": "GPU-ffffffff-4455-6677-8899-aabbccddeeff", "name": "Sim H100",
+		   "nr_tpcs": 66, "own": 0, "lent": 0, "free": 66, "mps": "off"}],
 		 "tenants": [
-		  {"name": "web", "gpu": "GPU-00112233-4455-6677-8899-aabbccddeeff", "pids": [7, 8, 9],
-		   "quota": 33, "quota_percent": 0, "priority": 5, "state": "idle", "own": 33, "lent": 20,
+		  {"name": "web", "gpu": "GPU-00112233-4455-6677-8899-aabbccddeeff",
+		   "pids": [7, 8, 9], "quota": 33, "quota_percent": 0, "priority": 5, "state": "idle", "own": 33, "lent": 20,
 		   "borrowed": 0, "launches": 1234, "own_gpu_s": 1.5, "borrowed_gpu_s": 0.25,
 		   "memory_bytes": 1048576, "last_error": 0},
 		  {"name": "train\u001b[2J", "gpu": "GPU-00112233-4455-6677-8899-aabbccddeeff",

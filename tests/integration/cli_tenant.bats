@@ -149,7 +149,7 @@ unset 0000000000000000000000000000001f [] []"
 	assert_status 0
 }
 
-@test "UUIDs of the caller are what the daemon may choose from, and the program gets the chosen one" {
+@test "the daemon chooses from the UUIDs of the caller, and the program gets the chosen one" {
 	daemon --gpus 8
 	CUDA_VISIBLE_DEVICES='GPU-aa, GPU-00112233-4455-6677-8899-aabbccddeeff' \
 		run "$LITHOS" run -- sh -c 'echo $CUDA_VISIBLE_DEVICES'

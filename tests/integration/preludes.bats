@@ -74,9 +74,11 @@ cells() {
 	run measure --cost
 	assert_equal "$status" 0 status
 	python3 - <<-PY
-		rows = [dict(w.split("=") for w in line.split()[1:]) for line in """$output""".splitlines()
+		rows = [dict(w.split("=") for w in line.split()[1:])
+		        for line in """$output""".splitlines()
 		        if line.startswith("cost ")]
-		assert [r["block_us"] for r in rows] == ["2", "5", "10", "20", "50", "100"] * 3, rows
+		times = ["2", "5", "10", "20", "50", "100"]
+		assert [r["block_us"] for r in rows] == times * 3, rows
 		# Never faster than its blocks take; a simulator that falls behind only adds.
 		assert all(float(r["native_us"]) > 1000 for r in rows), rows
 		# The device's time, which is exact: where blocks are long the simulator keeps up

@@ -42,7 +42,8 @@ stats() {
 trace() {
 	python3 - "$1" <<-'PY'
 		import re, sys
-		chip = set([*range(0, 4), *range(9, 17), *range(18, 26), *range(27, 35), *range(36, 44),
+		chip = set([*range(0, 4), *range(9, 17), *range(18, 26), *range(27, 35),
+		            *range(36, 44),
 		            *range(45, 53), *range(54, 72), 75, 78, 81, 83])
 		class Grid:
 		    def __init__(self, line):
@@ -58,7 +59,8 @@ trace() {
 		g = [grid for grid in g if not grid.kernel.startswith("lithos_probe")]
 		used = set().union(*(grid.bits for grid in g))
 		if not eval(sys.argv[1], globals()):
-		    sys.exit("not true: %s\n%d grids, %d TPCs: %s" % (sys.argv[1], len(g), len(used), sorted(used)))
+		    sys.exit("not true: %s\n%d grids, %d TPCs: %s" %
+		             (sys.argv[1], len(g), len(used), sorted(used)))
 	PY
 }
 

@@ -76,7 +76,8 @@ the_file() {
 		if [[ "$damage" == flip* ]]; then
 			python3 -c 'import sys
 with open(sys.argv[2], "r+b") as f:
-    f.seek(int(sys.argv[1])); b = f.read(1); f.seek(int(sys.argv[1])); f.write(bytes([b[0] ^ 0x55]))' \
+    f.seek(int(sys.argv[1])); b = f.read(1)
+    f.seek(int(sys.argv[1])); f.write(bytes([b[0] ^ 0x55]))' \
 				"${damage#flip }" "$file"
 		else
 			$damage "$file"

@@ -23,21 +23,24 @@ same_output() {
 	natural=$(under_shim env LITHOS_SPLIT=whole "$@" 2>&1 | without_times)
 	[ -n "$natural" ]
 	for way in atoms:2 atoms:8 preempt:1 preempt:300; do
-		split=$(under_shim env LITHOS_SPLIT="$way" LITHOS_TPC_QUOTA=8 "$@" 2>&1 | without_times)
+		split=$(under_shim env LITHOS_SPLIT="$way" LITHOS_TPC_QUOTA=8 "$@" 2>&1 |
+			without_times)
 		assert_equal "$split" "$natural" "$way: $1"
 	done
 }
 
 # counter NAME [FILE]
 counter() {
-	python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["counters"][sys.argv[2]])' \
+	python3 -c 'import json, sys
+print(json.load(open(sys.argv[1]))["counters"][sys.argv[2]])' \
 		"${2:-stats.json}" "$1"
 }
 
 # kernel FIELD [NAME]: of lk_count.
 kernel() {
 	python3 -c 'import json, sys
-print(next(k for k in json.load(open("stats.json"))["kernels"] if k["name"] == sys.argv[2])[sys.argv[1]])' \
+print(next(k for k in json.load(open("stats.json"))["kernels"]
+           if k["name"] == sys.argv[2])[sys.argv[1]])' \
 		"$1" "${2:-lk_count}"
 }
 
@@ -92,7 +95,7 @@ overlap_trace() {
 		for start, end, kernel, blocks in grids:
 		    may_overlap = 0 < done and done + blocks < total[kernel]
 		    if start < ended and not may_overlap:
-		        sys.exit(f"{kernel} from block {done} on began too early: {start} < {ended}")
+		        sys.exit(f"{kernel} began too early at block {done}: {start} < {ended}")
 		    overlapping += may_overlap and start < before
 		    before, ended = end, max(ended, end)
 		    done = (done + blocks) % total[kernel]
@@ -356,7 +359,8 @@ beside_host_wait() {
 	"$LITHOS" run --sim --quota 100% --tenant web -- \
 		"$PROGRAMS/cut" --pulse --rounds 100 --gap-ms 15 > pulse.txt 2>&1 3>&- &
 	owner=$!
-	LITHOS_SIM_FAULT=${1:-} timeout 120 "$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
+	LITHOS_SIM_FAULT=${1:-} timeout 120 \
+		"$LITHOS" run --sim --stats=json --stats-file=stats.json -- \
 		"$PROGRAMS/hostwait" --rounds 15 --blocks 2500 --us 2000 > hostwait.txt 2>&1
 	grep -q 'program=hostwait .*ok=1' hostwait.txt
 	wait "$owner"

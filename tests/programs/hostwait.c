@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream that waits for the host, while another one works: whoever stands between program and driver
- * must not wait for all of the context.
+ * A stream that waits for the host, while another one works: whoever stands between program and
+ * driver must not wait for all of the context.
  *
  *   hostwait [--rounds N] [--blocks N] [--us N]
  *
- * The first stream waits for a word of host memory; behind it is a kernel that adds one to each of its
- * words. Then the second stream runs so many kernels of so many blocks of so many us, each one awaited.
- * Only after the last does the host write the word. CUDA promises that this ends: nothing that the
- * program waits for depends on the first stream.
+ * The first stream waits for a word of host memory; behind it is a kernel that adds one to each of
+ * its words. Then the second stream runs so many kernels of so many blocks of so many us, each one
+ * awaited. Only after the last does the host write the word. CUDA promises that this ends: nothing
+ * that the program waits for depends on the first stream.
  */
 #include "prog.h"
 

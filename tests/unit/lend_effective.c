@@ -262,7 +262,8 @@ static void test_garbage(void **state)
 	assert_true(nr_lent > 1000);
 }
 
-/* Where nothing is lent, what is owned is no one else's, stalled or not, whatever the grant says. */
+/* Where nothing is lent, what is owned is no one else's, stalled or not, whatever the grant
+ * says. */
 static void test_partitioned(void **state)
 {
 	(void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever sets a priority is changed on its way to the driver, and the program is told what it asked
- * for. The owner of queue_fakes.h gets one more than it asks for; its borrower the lowest, 0.
+ * Whatever sets a priority is changed on its way to the driver, and the program is told what it
+ * asked for. The owner of queue_fakes.h gets one more than it asks for; its borrower the lowest, 0.
  */
 #include "queue_program.h"
 

@@ -56,7 +56,8 @@ struct work {
 	uint32_t epoch[2];
 	unsigned int nr_live;
 	unsigned int nr_live_going; /* of them, helpers that may be told to go */
-	int is_ended; /* a launch has ended without a report since the last time that none was there */
+	/* A launch has ended without a report since the last time that none was there */
+	int is_ended;
 	struct lane lane[3];
 	_Alignas(8) uint32_t header[PRELUDE_HEADER_BYTES / 4]; /* told, disarm */
 	uint32_t word[MAX_BLOCKS];

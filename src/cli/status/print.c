@@ -3,10 +3,10 @@
  * A report for people.
  *
  * One block a GPU: a line about the GPU, then a table of the tenants on it. Below, a line for each
- * process that runs without being attached, because that is what an owner has to know. The keys are those of
- * src/daemon/status.c. A key that is not there is shown as "-" and a value of another kind as it
- * is, so an older command still shows most of what a newer daemon says. Names come from programs:
- * control characters are replaced before they reach the terminal.
+ * process that runs without being attached, because that is what an owner has to know. The keys are
+ * those of src/daemon/status.c. A key that is not there is shown as "-" and a value of another kind
+ * as it is, so an older command still shows most of what a newer daemon says. Names come from
+ * programs: control characters are replaced before they reach the terminal.
  *
  * Tested by tests/unit/cli_status.c.
  */

@@ -71,8 +71,8 @@ struct mps_limits {
 struct mps_config {
 	enum mps_mode mode;
 	const char *binary; /* of the control; empty: PATH, then the usual folders */
-	const char *
-		pipe_directory; /* made when missing; must then be ours and nobody else's to write */
+	/* Made when missing; must then be ours and nobody else's to write */
+	const char *pipe_directory;
 	const char *log_directory;
 	const char *visible_devices; /* CUDA_VISIBLE_DEVICES of MPS; empty: unset, all GPUs */
 	int is_multiuser;            /* one server for all users; ignored unless root */

@@ -55,9 +55,14 @@ static const struct op ops[NR_OPCODES] = {
 #define VOTE     OPF_VOTE
 #define UC       OPF_UC
 #define NOTHING  OPF_NOTHING
-#define OP(opcode, name, kind, written, wide, na, nb, nc, bits)                                      \
-	[opcode] = {.class = OP_##kind, .dest = DEST_##written, .nr_dest = (wide), .nr_a = (na),     \
-		    .nr_b = (nb), .nr_c = (nc), .flags = ROW_EXISTS | (bits)},
+#define OP(opcode, name, kind, written, wide, na, nb, nc, bits)                                    \
+	[opcode] = {.class = OP_##kind,                                                            \
+		    .dest = DEST_##written,                                                        \
+		    .nr_dest = (wide),                                                             \
+		    .nr_a = (na),                                                                  \
+		    .nr_b = (nb),                                                                  \
+		    .nr_c = (nc),                                                                  \
+		    .flags = ROW_EXISTS | (bits)},
 #include "hw/code/ops.def"
 #undef OP
 #undef EXACT

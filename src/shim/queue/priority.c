@@ -9,10 +9,10 @@
  *
  * The program is told what it asked for. Several answers become one value (all of a borrower's
  * become the lowest), so what was asked for is written down, by handle, next to what it became. A
- * note counts only while the driver still says the value that it became: what is left of a node of a
- * graph that was destroyed does not speak for another one with the same address, but where that has
- * the same value. Most programs have a handful of streams; with more than 1024 the oldest notes are
- * lost, and the driver's value is told.
+ * note counts only while the driver still says the value that it became: what is left of a node of
+ * a graph that was destroyed does not speak for another one with the same address, but where that
+ * has the same value. Most programs have a handful of streams; with more than 1024 the oldest notes
+ * are lost, and the driver's value is told.
  *
  * Streams of other libraries' own making and the default streams keep the driver's priority, which
  * is the lowest. Tested by tests/unit/queue_priority.c.

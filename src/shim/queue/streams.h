@@ -16,7 +16,8 @@ enum target_kind {
 	TARGET_RECORD, /* the newest record of an event */
 	TARGET_EVENT,  /* everything with the event */
 	TARGET_EXEC,   /* everything with the executable graph */
-	TARGET_THREAD, /* a thread's own default stream: never held, but the NULL stream goes first */
+	/* A thread's own default stream: never held, but the NULL stream goes first */
+	TARGET_THREAD,
 };
 
 struct target {

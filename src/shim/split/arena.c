@@ -10,8 +10,8 @@
  *
  * Words are never cleared between works: the numbers of launches grow, so what earlier works left
  * behind is smaller than a work's first number. After 2^30 launches, about six days of a program
- * that claims two thousand kernels a second, the words are cleared and the numbers start again: once no work
- * is under way, for which no new one begins while the spare numbers are in use.
+ * that claims two thousand kernels a second, the words are cleared and the numbers start again:
+ * once no work is under way, for which no new one begins while the spare numbers are in use.
  *
  * Runs are taken in turn, so a slot rests as long as possible before it is used again. It is never
  * used again before the record of its launch was read.

@@ -11,9 +11,9 @@
  * Opened when that context is made, with all that is ever needed: what the driver may make wait for
  * the whole context (memory, modules, registering, freeing) can wait for ever once the program is
  * at work, as one of its streams may wait for the host, and the program for the dispatcher. Dropped
- * before the context is destroyed. The dispatcher takes and gives back runs and extents; the tracker
- * says when a run has ended. Nothing here is called on the launch path of a program that launches
- * whole.
+ * before the context is destroyed. The dispatcher takes and gives back runs and extents; the
+ * tracker says when a run has ended. Nothing here is called on the launch path of a program that
+ * launches whole.
  */
 #ifndef LITHOS_SHIM_SPLIT_ARENA_H
 #define LITHOS_SHIM_SPLIT_ARENA_H

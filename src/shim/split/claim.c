@@ -93,8 +93,8 @@ struct work {
 	uint32_t last;                    /* of the latest */
 	uint32_t nr_parts;
 	struct part part[MAX_RUNS];
-	uint64_t
-		launched_ns; /* the latest launch that is no helper, or when it was last found waiting */
+	/* The latest launch that is no helper, or when it was last found waiting */
+	uint64_t launched_ns;
 	uint64_t told_ns;      /* when it was first seen to be told; 0 = not */
 	uint64_t helped_ns;    /* when it was last rescued, or seen not to have begun */
 	uint64_t grow_ns;      /* it does not grow before */

@@ -15,7 +15,8 @@
 struct qmd_layout;
 
 enum edit_result {
-	EDIT_UNSEEN, /* the hook was not called: what was launched, if anything, was launched whole */
+	/* The hook was not called: what was launched, if anything, was launched whole */
+	EDIT_UNSEEN,
 	EDIT_APPLIED, /* the launch goes through the prelude, and its run ends with its record */
 	EDIT_REFUSED, /* left as it was: launched whole */
 	EDIT_EMPTIED, /* it could not be applied and must not run whole: none of its blocks run */

@@ -2,15 +2,15 @@
 /*
  * Opening other processes' memory aside.
  *
- * The driver may make cuIpcOpenMemHandle and cuIpcCloseMemHandle wait until everything in the context
- * has ended. A stream of the program may wait for the host, and the program for a launch that the
- * dispatcher holds: the dispatcher must not wait there. So it writes down what it wants, and a thread
- * that is started at the first want opens it. What takes longer than 20 ms is waited for no more;
- * launches that want it go as if there was no such memory until it is open.
+ * The driver may make cuIpcOpenMemHandle and cuIpcCloseMemHandle wait until everything in the
+ * context has ended. A stream of the program may wait for the host, and the program for a launch
+ * that the dispatcher holds: the dispatcher must not wait there. So it writes down what it wants,
+ * and a thread that is started at the first want opens it. What takes longer than 20 ms is waited
+ * for no more; launches that want it go as if there was no such memory until it is open.
  *
- * A place belongs to the dispatcher, but while its state is WANTED: then to the thread. Each process
- * is opened once and stays open: what it maps lives on when the process has died. When all places are
- * in use, the one asked for longest ago is closed, unless launches may read its word.
+ * A place belongs to the dispatcher, but while its state is WANTED: then to the thread. Each
+ * process is opened once and stays open: what it maps lives on when the process has died. When all
+ * places are in use, the one asked for longest ago is closed, unless launches may read its word.
  *
  * Tested by tests/integration/split.bats.
  */

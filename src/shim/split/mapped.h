@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of other processes, by its IPC handle, as it is mapped into the arena's context. Opening and
- * closing may wait for the whole context, so a thread of ours does it. Dispatcher only, but for
+ * Memory of other processes, by its IPC handle, as it is mapped into the arena's context. Opening
+ * and closing may wait for the whole context, so a thread of ours does it. Dispatcher only, but for
  * mapped_stop().
  */
 #ifndef LITHOS_SHIM_SPLIT_MAPPED_H

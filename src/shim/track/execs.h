@@ -31,8 +31,9 @@ struct exec *exec_of(struct thread_state *t, CUgraphExec handle);
 void exec_forget(CUgraphExec handle);
 
 /*
- * The steps of the graph (graph/steps.h), or NULL. Not while the graph is launched or changed, as CUDA
- * asks. The second puts others in their place (NULL: none) and returns those, which the caller frees.
+ * The steps of the graph (graph/steps.h), or NULL. Not while the graph is launched or changed, as
+ * CUDA asks. The second puts others in their place (NULL: none) and returns those, which the caller
+ * frees.
  */
 struct graph_steps *exec_steps(const struct exec *exec);
 struct graph_steps *exec_swap_steps(struct exec *exec, struct graph_steps *steps);

@@ -48,10 +48,12 @@
 
 /* The visibility lets the address of the function in this library be taken, whoever else has
  * one. */
-#define DECLARE(symbol) extern char address_of_##symbol[] __asm__(#symbol) __attribute__((visibility("default")));
+#define DECLARE(symbol)                                                                            \
+	extern char address_of_##symbol[] __asm__(#symbol) __attribute__((visibility("default")));
 #define EXPORT(symbol, base, version) DECLARE(symbol)
 #define EXPORT_PT(symbol, base, version) DECLARE(symbol)
-#define EXPORT_STREAM(symbol, base, version, pt_symbol, pt_version, arg) DECLARE(symbol) DECLARE(pt_symbol)
+#define EXPORT_STREAM(symbol, base, version, pt_symbol, pt_version, arg)                           \
+	DECLARE(symbol) DECLARE(pt_symbol)
 #define EXPORT_SAME(symbol, base, version, target) DECLARE(symbol)
 #define EXPORT_PT_SAME(symbol, base, version, target) DECLARE(symbol)
 #include "sim/entry/exports.def"

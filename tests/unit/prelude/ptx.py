@@ -33,7 +33,8 @@ class Warp:
 
     at: int
     lanes: tuple  # a tuple of registers' values for each lane
-    access: tuple = None  # ("load", address), ("cas", address, expected, new), ("store", address, value)
+    # ("load", address), ("cas", address, expected, new), ("store", address, value)
+    access: tuple = None
     runs: bool = None  # at the end: whether it has jumped to the kernel
 
 

@@ -228,6 +228,26 @@ unset 0000000000000000000000000000001f [] []"
 	assert_equal "$(wc -l < said)" 2
 }
 
+# Ticks of CPU time that a process has had.
+cpu_of() {
+	awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+@test "while there is no daemon, however long, nobody spins" {
+	daemon
+	"$LITHOS" run -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
+	local run_pid=$! before
+	wait_for grep -q admit daemon.log
+	stop_daemon
+	wait_for grep -q 'is gone' said
+	sleep 6 # longer than a connection must last to be a good one
+	before=$(cpu_of "$run_pid")
+	sleep 2
+	[ "$(($(cpu_of "$run_pid") - before))" -lt 5 ]
+	touch go
+	wait "$run_pid"
+}
+
 @test "signals arrive while there is no daemon" {
 	daemon
 	"$LITHOS" run -- sh -c 'trap "exit 9" TERM; touch ready; while :; do sleep 0.05; done' 2> \

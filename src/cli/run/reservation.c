@@ -153,6 +153,8 @@ static void connection_lost(struct reservation *reservation)
 	reservation->link.fd = -1;
 	if (now - reservation->since_ms >= STABLE_MS)
 		reservation->backoff_ms = 0;
+	/* The time without a connection is none in which it lasted. */
+	reservation->since_ms = now;
 	reservation->watch.fd = -1;
 	reservation->watch.deadline_ms = now + reservation->backoff_ms;
 	reservation->backoff_ms =

@@ -7,11 +7,11 @@
  *   period    10 ms; who has a turn keeps it for a period
  *   served    wants to borrow, and has a part of the lendable TPCs
  *
- * Members that own TPCs and members that own none are divided among separately: sets of the two kinds
- * may overlap. While at most one of a kind wants, its kind's borrow sets are all TPCs but their own,
- * so that a first launch need not wait for anybody. From two on, those who want have disjoint sets. A member that
- * does not want keeps the wide set: it is not in the division, and the timers on the board keep it
- * off TPCs in use until it is.
+ * Members that own TPCs and members that own none are divided among separately: sets of the two
+ * kinds may overlap. While at most one of a kind wants, its kind's borrow sets are all TPCs but
+ * their own, so that a first launch need not wait for anybody. From two on, those who want have
+ * disjoint sets. A member that does not want keeps the wide set: it is not in the division, and the
+ * timers on the board keep it off TPCs in use until it is.
  */
 #ifndef LITHOS_SCHED_SHARE_H
 #define LITHOS_SCHED_SHARE_H

@@ -72,7 +72,7 @@ def state():
     next_four = b"\xf0".ljust(20, b"\0")
     nobody = bytes([RIGHT])
     write("state", "two-owners", meta + tenant(1, four, small(0)) + tenant(2, next_four, small(1))
-          + process(1, 0) + process(2, 3))
+          + process(1, 0) + process(2, 3) + b"\x02" + small(1) + small(1) + small(0) + b"\x01")
     write("state", "guest", meta + tenant(1, bytes(20), nobody) + process(1, 0))
     write("state", "guest-with-tpcs", meta + tenant(1, four, nobody))
     alien = tenant(1, b"", small(0))[:-1] + bytes([BYTES, 20]) + b"\xff" * 20

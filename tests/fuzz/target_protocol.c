@@ -49,8 +49,8 @@ static struct daemon *daemon_that_listens(void)
 		return daemon;
 	(void)snprintf(daemon->config.socket, sizeof(daemon->config.socket), "%s/socket",
 		       fuzz_folder());
-	if (server_open(daemon) < 0)
-		fuzz_fail("no socket");
+	if (state_open(daemon, "") < 0 || server_open(daemon) < 0)
+		fuzz_fail("no state or socket");
 	memcpy(uuid, daemon->ledger.gpu[0].topo.uuid, sizeof(uuid));
 	return daemon;
 }

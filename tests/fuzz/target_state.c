@@ -4,8 +4,8 @@
  * not give a TPC to two.
  *
  * sqlite is not what is tried, so the database is sound and in memory; its rows are the input's. A
- * row is a byte (0: of `processes`, else of `tenants`), then its columns. A column is a byte: NULL,
- * a number, a small one, a text, bytes, or what would be right in that place.
+ * row is a byte (processes, tenants, launchers), then its columns. A column is a byte: NULL, a
+ * number, a small one, a text, bytes, or what would be right in that place.
  */
 #include <sqlite3.h>
 #include <unistd.h>
@@ -14,9 +14,7 @@
 #include "daemon_rig.h"
 #include "fuzz.h"
 
-#define NR_TENANT_COLUMNS  11
-#define NR_PROCESS_COLUMNS 4
-#define MAX_ROWS           24
+#define MAX_ROWS 24
 
 enum {
 	IS_NULL,
@@ -83,20 +81,26 @@ static void bind_column(sqlite3_stmt *stmt, int column, struct fuzz_input *input
 
 static void add_row(const struct daemon *daemon, struct fuzz_input *input)
 {
-	int is_process = fuzz_u8(input) == 0;
-	const char *sql = is_process
-				  ? "REPLACE INTO processes VALUES(?, ?, ?, ?)"
-				  : "REPLACE INTO tenants VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-	int nr_columns = is_process ? NR_PROCESS_COLUMNS : NR_TENANT_COLUMNS;
+	static const struct {
+		const char *sql;
+		int nr_columns;
+		int pid_column; /* 0: none */
+	} tables[] = {
+		{"REPLACE INTO processes VALUES(?, ?, ?, ?)", 4, 3},
+		{"REPLACE INTO tenants VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", 11, 0},
+		{"REPLACE INTO launchers VALUES(?, ?, ?)", 3, 2},
+	};
+	size_t table = fuzz_u8(input) % 3;
+	int pid_column = tables[table].pid_column;
 	sqlite3_stmt *stmt = NULL;
 
-	if (sqlite3_prepare_v2(daemon->state.db, sql, -1, &stmt, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(daemon->state.db, tables[table].sql, -1, &stmt, NULL) != SQLITE_OK)
 		fuzz_fail(sqlite3_errmsg(daemon->state.db));
-	for (int i = 1; i <= nr_columns; i++)
+	for (int i = 1; i <= tables[table].nr_columns; i++)
 		bind_column(stmt, i, input, daemon);
 	/* This process lives: a row may be about it. */
-	if (is_process && fuzz_u8(input) % 2)
-		(void)sqlite3_bind_int64(stmt, 3, getpid());
+	if (pid_column && fuzz_u8(input) % 2)
+		(void)sqlite3_bind_int64(stmt, pid_column, getpid());
 	(void)sqlite3_step(stmt);
 	(void)sqlite3_finalize(stmt);
 }
@@ -123,9 +127,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct daemon *daemon = rig_daemon();
 	int nr;
 
-	rig_begin();
 	if (state_open(daemon, ":memory:") < 0)
 		fuzz_fail("no database");
+	rig_begin();
 	add_meta(daemon, &input);
 	for (int i = 0; i < MAX_ROWS && input.size; i++)
 		add_row(daemon, &input);

@@ -28,7 +28,8 @@ result() {
 		import json, sys
 		r = json.load(open("out.json"))
 		s = {row["name"]: row for row in r["systems"]}
-		t = {name: {each["name"]: each for each in row["tenants"]} for name, row in s.items()}
+		t = {name: {each["name"]: each for each in row["tenants"]}
+		     for name, row in s.items()}
 		if not eval(sys.argv[1], globals()):
 		    sys.exit("not true: %s\n%s" % (sys.argv[1], json.dumps(r["systems"], indent=1)))
 	PY

@@ -113,7 +113,8 @@ def llama_training(batch):
 
 
 def gpt2_training(batch):
-    """GPT-2 (124 M), 512 tokens a sequence, AdamW; weights in single precision, work in bfloat16."""
+    """GPT-2 (124 M), 512 tokens a sequence, AdamW; weights in single precision, work in
+    bfloat16."""
     from transformers import GPT2Config, GPT2LMHeadModel
     config = GPT2Config(use_cache=False)
     model = GPT2LMHeadModel(config)

@@ -3,9 +3,9 @@
  * Best effort that has nothing to run on says so.
  *
  * Its work is held while every TPC that it might borrow belongs to owners that work, or is somebody
- * else's turn. That is as it should be, and looks like a program that hangs: so `lithos status` says
- * that it waits, and for whom. A moment's picture: owners come and go in microseconds, so a tenant that
- * is seen waiting once is not starved; one that is seen so each time is.
+ * else's turn. That is as it should be, and looks like a program that hangs: so `lithos status`
+ * says that it waits, and for whom. A moment's picture: owners come and go in microseconds, so a
+ * tenant that is seen waiting once is not starved; one that is seen so each time is.
  *
  * Tested by tests/integration/cli_lithosd.bats.
  */

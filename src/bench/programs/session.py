@@ -127,4 +127,7 @@ def work_until_stopped(session, launch, make_event):
         began = ended
     for event in pending:
         event.synchronize()
+        ended = session.now()
+        rows.append((began, ended))
+        began = ended
     return rows

@@ -139,28 +139,38 @@ static int foreground(struct tenant *t)
 	return r;
 }
 
+/* A step has ended; the next one began then. */
+static int add_step(struct tenant *t, int64_t *began)
+{
+	int64_t now = session_now(&t->session);
+	int r = session_add(&t->rows, *began, now);
+
+	*began = now;
+	return r;
+}
+
+/* A step that is in the stream when the program is told to stop counts, too. */
 static int train(struct tenant *t)
 {
 	CUevent done[IN_FLIGHT];
-	int64_t began = 0;
+	uint64_t nr_begun = 0, nr_ended = 0;
+	int64_t began = session_now(&t->session);
 	int r = 0;
 
 	for (int i = 0; i < IN_FLIGHT; i++)
 		done[i] = gpu_event();
-	for (uint64_t step = 0; r == 0 && !session_is_stopped(&t->session); step++) {
-		if (step == 0)
-			began = session_now(&t->session);
+	while (r == 0 && !session_is_stopped(&t->session)) {
 		t->work(t->arg);
-		gpu_record(&t->gpu, done[step % IN_FLIGHT]);
-		if (step + 1 < IN_FLIGHT)
+		gpu_record(&t->gpu, done[nr_begun++ % IN_FLIGHT]);
+		if (nr_begun - nr_ended < IN_FLIGHT)
 			continue;
-		/* The step before the newest IN_FLIGHT - 1. */
-		gpu_wait_event(done[(step + 1) % IN_FLIGHT]);
-		int64_t now = session_now(&t->session);
-		r = session_add(&t->rows, began, now);
-		began = now;
+		gpu_wait_event(done[nr_ended++ % IN_FLIGHT]);
+		r = add_step(t, &began);
 	}
-	gpu_wait(&t->gpu);
+	while (r == 0 && nr_ended < nr_begun) {
+		gpu_wait_event(done[nr_ended++ % IN_FLIGHT]);
+		r = add_step(t, &began);
+	}
 	return r;
 }
 

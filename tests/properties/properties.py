@@ -349,20 +349,21 @@ def violations(seen, numbers=None):
     ]
 
 
+def gpu_late_ns(seen):
+    """Of the simulated GPU, or of the begin."""
+    return max(seen.machine_late_ns(seen.begin_ns, seen.end_ns), seen.begin_late_ns)
+
+
 def machine_was_late(seen):
     """Share of the mix in which the simulated GPU, or the latest tenant, had no processor."""
     length = max(1, seen.end_ns - seen.begin_ns)
-    most = max(
-        [sum(r.late_ns for r in t.requests) / max(1, t.spec.depth) for t in seen.tenants.values()]
-        or [0]
-    )
-    return max(seen.machine_late_ns(seen.begin_ns, seen.end_ns), most) / length
+    tenants = [sum(r.late_ns for r in t.requests) / t.spec.depth for t in seen.tenants.values()]
+    return max(gpu_late_ns(seen), *tenants) / length
 
 
 def was_too_late(seen):
-    """The simulated GPU alone: tenants wait for one another's processor in any busy mix."""
-    length = max(1, seen.end_ns - seen.begin_ns)
-    return seen.machine_late_ns(seen.begin_ns, seen.end_ns) / length > 2 * TOO_LATE
+    """Without the tenants, which wait for one another's processor in any busy mix."""
+    return gpu_late_ns(seen) > 2 * TOO_LATE * (seen.end_ns - seen.begin_ns)
 
 
 def facts(seen):

@@ -113,6 +113,12 @@ class Observation:
         self.late_times = [sample[0] for sample in self.late]
 
     @property
+    def begin_late_ns(self):
+        """How long after the begin the last of those began that were there."""
+        there = [t for t in self.tenants.values() if t.requests and not t.spec.begin_ms]
+        return max([t.requests[0].call_ns - self.begin_ns for t in there] or [0])
+
+    @property
     def end_ns(self):
         return self.begin_ns + max(t.end_ms for t in self.mix.tenants) * 1_000_000
 

@@ -188,7 +188,7 @@ static void open_kernels(struct work *work)
 				 (int)work->shared_bytes));
 }
 
-/* As programs do: no more blocks than the SMs hold that they are told of, once there is a context. */
+/* As programs do: no more blocks than fit the SMs that they are told of behind the context. */
 static void fit_gangs(struct work *work)
 {
 	int per_sm = 0;

@@ -23,6 +23,7 @@ SAMPLE_S = 0.005
 STATUS_S = 0.05
 READY_S = 30
 AFTER_S = 30
+BEGIN_NS = 5_000_000  # to tell everybody
 
 
 def now_ns():
@@ -171,9 +172,10 @@ class World(Machine):
                     processes[spec.name] = Process(self, spec, folder)
             for process in processes.values():
                 process.ready()
+            own = self.own_sets()
             sampler.start()
-            begin_ns = now_ns() + 3_000_000
-            own = self.play(mix, processes, folder, begin_ns)
+            begin_ns = now_ns() + BEGIN_NS
+            self.play(mix, processes, own, folder, begin_ns)
             sampler.end()
             return self.seen(mix, processes, own, begin_ns, sampler)
         finally:
@@ -185,9 +187,8 @@ class World(Machine):
                 lambda: not self.report()["tenants"], AFTER_S, "the daemon to forget the tenants"
             )
 
-    def play(self, mix, processes, folder, begin_ns):
-        """Those that are there begin, the others come and go; returns who owns what."""
-        own = self.own_sets()
+    def play(self, mix, processes, own, folder, begin_ns):
+        """Those that are there begin, the others come and go; adds what those own."""
         for process in processes.values():
             process.go(begin_ns, begin_ns + process.spec.end_ms * 1_000_000)
         events = [(t.begin_ms, "comes", t) for t in mix.tenants if t.begin_ms]
@@ -203,7 +204,6 @@ class World(Machine):
             process.go(now_ns(), begin_ns + spec.end_ms * 1_000_000)
         for process in processes.values():
             self.await_end(process)
-        return own
 
     def await_end(self, process):
         try:

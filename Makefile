@@ -56,8 +56,9 @@ coverage:
 gen:
 	tools/gen.sh
 
+# make install PREFIX=/opt/lithos
 install: build
-	cmake --install build/$(PRESET)
+	cmake --install build/$(PRESET) $(if $(PREFIX),--prefix $(PREFIX))
 
 clean:
 	rm -rf build

@@ -10,10 +10,14 @@
 #include "cli/cli.h"
 
 #include <argp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/std_descriptors.h"
+#include "cli/help.h"
 #include "cli/verb_name.h"
 
 #ifndef LITHOS_VERSION
@@ -22,8 +26,10 @@
 
 static int verb_version(int argc, char **argv)
 {
-	(void)argc;
-	(void)argv;
+	static const struct argp argp = {.doc = "Prints the version.", .children = help_children};
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0)
+		return EXIT_USAGE;
 	(void)printf("lithos %s\n", LITHOS_VERSION);
 	return 0;
 }
@@ -85,23 +91,48 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
 	/* argp prints argv[0] in its messages. */
 	(void)snprintf(name, sizeof(name), "lithos %s", verb->name);
 	argv[0] = name;
+	argp_program_version = "lithos " LITHOS_VERSION;
 	argp_err_exit_status = EXIT_USAGE;
 	return verb->run(argc, argv);
 }
 
+/*
+ * Messages for people must not land in what is opened next, and a file that grows beyond the limit
+ * of the shell is an error like any other.
+ */
+static void prepare_process(void)
+{
+	if (std_descriptors_open() < 0)
+		_exit(EXIT_USAGE);
+	(void)signal(SIGXFSZ, SIG_IGN);
+}
+
+static int main_help(int argc, char **argv)
+{
+	static char help[] = "--help";
+
+	for (size_t i = 0; argc > 2 && i < NR_VERBS; i++) {
+		if (strcmp(argv[2], verbs[i].name) == 0)
+			return run_verb(&verbs[i], 2, (char *[]){argv[2], help, NULL});
+	}
+	if (argc > 2)
+		return unknown_verb(argv[2]);
+	print_help(stdout);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	prepare_process();
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    strcmp(argv[1], "help") == 0) {
-		print_help(stdout);
-		return 0;
-	}
-	if (strcmp(argv[1], "--version") == 0)
-		return verb_version(argc, argv);
+	    strcmp(argv[1], "help") == 0)
+		return main_help(strcmp(argv[1], "help") == 0 ? argc : 0, argv);
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)
+		return verb_version(1, argv);
 	for (size_t i = 0; i < NR_VERBS; i++) {
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return run_verb(&verbs[i], argc - 1, argv + 1);

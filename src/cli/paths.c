@@ -79,14 +79,15 @@ static int find_folder(const char *const *places, char *ret_folder, size_t size)
 int paths_shim_folder(char *ret_folder, size_t size)
 {
 	static const char *const places[] = {"../lib/lithos", "../lib/" TRIPLET "/lithos",
-					     "/usr/lib/" TRIPLET "/lithos", NULL};
+					     "../lib64/lithos", "/usr/lib/" TRIPLET "/lithos",
+					     NULL};
 
 	return find_folder(places, ret_folder, size);
 }
 
 int paths_sim_library(char *ret_path, size_t size)
 {
-	static const char *const places[] = {"../lib/sim", "../lib/" TRIPLET "/sim",
+	static const char *const places[] = {"../lib/sim", "../lib/" TRIPLET "/sim", "../lib64/sim",
 					     "/usr/lib/" TRIPLET "/sim", NULL};
 	int r = find_folder(places, ret_path, size);
 	size_t used = strlen(ret_path);

@@ -18,6 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/driver_find.h"
+#include "base/options.h"
+#include "base/program_find.h"
 #include "cli/bench/bench.h"
 #include "cli/bench/children.h"
 #include "cli/bench/folder.h"
@@ -26,6 +29,7 @@
 #include "cli/bench/services.h"
 #include "cli/bench/systems.h"
 #include "cli/cli.h"
+#include "cli/help.h"
 #include "cli/paths.h"
 #include "sched/quota.h"
 
@@ -59,10 +63,7 @@ static const struct argp_option argp_options[] = {
 	 0},
 	{"model", KEY_MODEL, "NAME", 0, "Of the first program, where a scenario has several", 0},
 	{"target", KEY_TARGET, "gpu|sim", 0, "The real GPU, or the simulated one", 0},
-	{"system", KEY_SYSTEM, "NAME,...", 0,
-	 "Ways of sharing: alone, alone-mps, timeslice, mps, mps-priority, partition, lithos, "
-	 "lithos-alone, lithos-auto, lithos-whole, lithos-atoms, lithos-claims",
-	 0},
+	{"system", KEY_SYSTEM, "NAME,...", 0, "Ways of sharing", 0}, /* and their names: help() */
 	{"out", 'o', "FILE", 0, "The results, as JSON", 0},
 	{"repetitions", KEY_REPETITIONS, "N", 0, "How often each system is measured (3)", 0},
 	{"seconds", KEY_SECONDS, "S", 0, "Length of a measurement (8)", 0},
@@ -89,6 +90,19 @@ struct bench_line {
 	const char *model;
 };
 
+/* argp frees what is not the text that it gave. */
+static char *help(int key, const char *text, void *input)
+{
+	char names[BENCH_TEXT_MAX];
+	char *more = NULL;
+
+	(void)input;
+	system_names(names, sizeof(names));
+	if (key != KEY_SYSTEM || asprintf(&more, "%s: %s", text, names) < 0)
+		return (char *)(uintptr_t)text;
+	return more;
+}
+
 static double positive(const char *arg, struct argp_state *state)
 {
 	char *end;
@@ -112,13 +126,16 @@ static unsigned long whole(const char *arg, unsigned long least, unsigned long m
 
 static void take_systems(struct bench_options *options, const char *arg, struct argp_state *state)
 {
+	char names[BENCH_TEXT_MAX];
+
 	options->nr_systems = 0;
 	for (const char *at = arg;; at++) {
 		size_t n = strcspn(at, ",");
 		const struct bench_system *system = system_find(at, n);
 
 		if (system == NULL) {
-			argp_error(state, "'%.*s' is not a system", (int)n, at);
+			system_names(names, sizeof(names));
+			argp_error(state, "'%.*s' is not one of: %s", (int)n, at, names);
 			return;
 		}
 		for (size_t i = 0; i < options->nr_systems; i++) {
@@ -380,9 +397,55 @@ static int check_options(struct bench_line *line)
 	if (spread_rates(options) < 0 || check_partition(options) < 0 ||
 	    check_requests(options) < 0)
 		return -EINVAL;
-	if (options->nr_systems == 0)
-		options->nr_systems = systems_of(options->scenario, options->systems);
 	return 0;
+}
+
+static int needs_python(const struct bench_options *options)
+{
+	for (size_t i = 0; i < scenario_nr_tenants(options->scenario) && !options->is_sim; i++) {
+		if (strstr(options->scenario->tenant[i].gpu, ".py") != NULL)
+			return 1;
+	}
+	return 0;
+}
+
+/* One line instead of a failure of each measurement. */
+static int check_machine(const struct bench *bench)
+{
+	struct driver_find find = {.configured = options_environment("LITHOS_REAL_LIBCUDA"),
+				   .search_path = options_environment("LD_LIBRARY_PATH")};
+	char path[PATHS_MAX];
+
+	if (!bench->options.is_sim && driver_find(&find, path, sizeof(path)) < 0) {
+		cli_error("bench: there is no CUDA driver: 'lithos doctor' says what is missing; "
+			  "--target sim needs no GPU");
+		return -ENODEV;
+	}
+	if (needs_python(&bench->options) && !services_has_torch(bench)) {
+		cli_error(
+			"bench: '%s' is no Python with PyTorch that sees the GPU, which %s needs: "
+			"name one with --python; --scenario long and --target sim need none",
+			bench->options.python, bench->options.scenario->name);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+/* Those that nobody named are those that can run here. */
+static void choose_systems(struct bench *bench)
+{
+	struct bench_options *options = &bench->options;
+	size_t nr = systems_of(options->scenario, options->systems);
+
+	if (options->nr_systems > 0)
+		return;
+	if (!services_has_mps(bench))
+		cli_error("bench: no %s: systems that need MPS are left out (--mps-control)",
+			  options->mps_control != NULL ? options->mps_control : MPS_CONTROL_NAME);
+	for (size_t i = 0; i < nr; i++) {
+		if (!options->systems[i]->has_mps || services_has_mps(bench))
+			options->systems[options->nr_systems++] = options->systems[i];
+	}
 }
 
 static int find_everything(struct bench *bench)
@@ -492,8 +555,8 @@ int verb_bench(int argc, char **argv)
 					 "services' latencies and the jobs' rates. Exit code: 0; 1 "
 					 "when a measurement failed; "
 					 "2 for mistakes on the line.",
-					 NULL,
-					 NULL,
+					 help_children,
+					 help,
 					 NULL};
 	static struct bench bench;
 	struct bench_line line = {.scenario = "hybrid",
@@ -508,5 +571,8 @@ int verb_bench(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, 0, NULL, &line) != 0 || check_options(&line) < 0)
 		return EXIT_USAGE;
 	bench.options = line.options;
-	return find_everything(&bench) < 0 ? 1 : bench_run(&bench);
+	if (find_everything(&bench) < 0 || check_machine(&bench) < 0)
+		return 1;
+	choose_systems(&bench);
+	return bench_run(&bench);
 }

@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "cli/cli.h"
 #include "cli/doctor/finding.h"
+#include "cli/help.h"
 
 struct doctor_args {
 	enum format format;
@@ -46,7 +47,7 @@ int verb_doctor(int argc, char **argv)
 					 "Checks that lithos can work on this machine. Exits with "
 					 "0 when all is well, 1 with "
 					 "a warning, 2 when something critical is wrong.",
-					 NULL,
+					 help_children,
 					 NULL,
 					 NULL};
 	struct doctor_args args = {.format = FORMAT_TABLE};

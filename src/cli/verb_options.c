@@ -9,6 +9,7 @@
 
 #include "base/options.h"
 #include "cli/cli.h"
+#include "cli/help.h"
 #include "cli/table.h"
 
 static int print_as_table(void)
@@ -59,8 +60,8 @@ int verb_options(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{"format", 'f', "table|json", 0, "For people or for programs", 0}, {0}};
 	static const struct argp argp = {
-		options, parse, "",  "Lists the environment variables lithos reads.",
-		NULL,    NULL,  NULL};
+		options,       parse, "",  "Lists the environment variables lithos reads.",
+		help_children, NULL,  NULL};
 	enum format format = FORMAT_TABLE;
 	int r;
 

@@ -22,6 +22,7 @@
 
 #include "base/options.h"
 #include "cli/cli.h"
+#include "cli/help.h"
 #include "cli/paths.h"
 #include "cli/run/child.h"
 #include "cli/run/environment.h"
@@ -37,6 +38,7 @@ enum {
 	KEY_PROFILE,
 	KEY_SIM,
 	KEY_GPU,
+	KEY_NO_MPS,
 	KEY_SLO,
 	KEY_SLIP,
 	KEY_MEMORY
@@ -52,6 +54,7 @@ struct run_args {
 	int has_stats;
 	int has_profile;
 	int has_sim;
+	int avoids_mps;
 	char **command;
 };
 
@@ -70,6 +73,10 @@ static const struct argp_option argp_options[] = {
 	{"stats-file", KEY_STATS_FILE, "PATH", 0, "Print the statistics into a file instead", 0},
 	{"profile", KEY_PROFILE, NULL, 0,
 	 "Leave the driver's launch hook to profilers: no quota, no statistics", 0},
+	{"no-mps", KEY_NO_MPS, NULL, 0,
+	 "Stay away from MPS, whose programs cannot launch kernels from kernels (error 811); the "
+	 "GPU then alternates between this program and the others",
+	 0},
 	{"sim", KEY_SIM, NULL, 0, "Use the simulated GPU", 0},
 	{"slo", KEY_SLO, "MS", OPTION_HIDDEN, "Comes with a later part; refused", 0},
 	{"slip", KEY_SLIP, "FACTOR", OPTION_HIDDEN, "Comes with a later part; refused", 0},
@@ -135,6 +142,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SIM:
 		args->has_sim = 1;
+		return 0;
+	case KEY_NO_MPS:
+		args->avoids_mps = 1;
 		return 0;
 	case ARGP_KEY_ARG:
 		take_command(args, state);
@@ -335,6 +345,7 @@ static int run_program(const struct run_args *args, const char *run_dir)
 
 	reservation_init(&reservation);
 	reservation.choice.is_option = args->gpu != NULL;
+	reservation.avoids_mps = args->avoids_mps;
 	r = prepare(args, run_dir, &reservation);
 	if (r == 0)
 		code = child_run(args->command, &reservation.watch);
@@ -355,23 +366,25 @@ int verb_run(int argc, char **argv)
 					 "program cannot be "
 					 "executed, 127 when it is not found, "
 					 "128+N after signal N.",
-					 NULL,
+					 help_children,
 					 NULL,
 					 NULL};
 	struct run_args args = {.stats_format = FORMAT_TABLE};
 	char run_dir[PATHS_MAX];
+	int lock = -1;
 	int code;
 	int r;
 
 	argp_err_exit_status = EXIT_RUN_LITHOS;
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &args) != 0 || check_args(&args) < 0)
 		return EXIT_RUN_LITHOS;
-	r = run_dir_make(run_dir, sizeof(run_dir));
+	r = run_dir_make(run_dir, sizeof(run_dir), &lock);
 	if (r < 0) {
-		cli_error("cannot make a run directory: %s", strerror(-r));
+		cli_error("cannot make a folder in $XDG_RUNTIME_DIR, $TMPDIR or /tmp: %s",
+			  strerror(-r));
 		return EXIT_RUN_LITHOS;
 	}
 	code = run_program(&args, run_dir);
-	run_dir_remove(run_dir);
+	run_dir_remove(run_dir, lock);
 	return code;
 }

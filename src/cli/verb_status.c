@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/daemon/client.h"
 #include "cli/daemon/find.h"
+#include "cli/help.h"
 #include "cli/status/status.h"
 #include "cli/table.h"
 
@@ -109,7 +110,7 @@ int verb_status(int argc, char **argv)
 					 "",
 					 "Shows the GPUs of a lithosd and the tenants on them. "
 					 "Exits with 1 when there is no lithosd.",
-					 NULL,
+					 help_children,
 					 NULL,
 					 NULL};
 	struct status_args args = {.format = FORMAT_TABLE};

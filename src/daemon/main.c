@@ -41,7 +41,7 @@
 #include "daemon/tenant/tenant.h"
 #include "daemon/tenant/unattached.h"
 
-#define DEFAULT_CONFIG   "/etc/lithos/lithosd.yaml"
+#define CONFIG_NAME      "lithos/lithosd.yaml"
 #define PRIVATE_IDLE_S   10
 #define IDLE_LOOK_NS     250000000u
 #define END_NS           10000000000u
@@ -90,7 +90,11 @@ static struct daemon the_daemon;
 /* --- command line ----------------------------------------------------------------------------- */
 
 static const struct argp_option argp_options[] = {
-	{"config", 'c', "FILE", 0, "Configuration; default " DEFAULT_CONFIG ", if it is there", 0},
+	{"config", 'c', "FILE", 0,
+	 "Configuration; default " CONFIG_NAME
+	 " in etc beside the folder of this program, else in " LITHOS_SYSCONFDIR
+	 " or /etc, if it is there",
+	 0},
 	{"socket", 's', "PATH", 0, "Where to listen", 0},
 	{"state", KEY_PROBE + 1, "PATH", 0, "Where tenants are kept over a restart", 0},
 	{"private", KEY_PRIVATE, NULL, 0,
@@ -101,6 +105,7 @@ static const struct argp_option argp_options[] = {
 	{"sim", KEY_SIM, NULL, 0, "Manage the simulated GPUs", 0},
 	{"check-config", KEY_CHECK, NULL, 0, "Read the configuration, say what is wrong, end", 0},
 	{"probe-gpus", KEY_PROBE, NULL, OPTION_HIDDEN, NULL, 0},
+	{NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0},
 	{0},
 };
 
@@ -129,6 +134,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_SIM:
 		args->is_simulated = 1;
+		return 0;
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
 		return 0;
 	case KEY_CHECK:
 		args->is_check = 1;
@@ -171,12 +179,37 @@ static int set_path(char *into, const char *path, const char *what)
 	return 0;
 }
 
+/* Where the installation put it, which is known by where this program is. */
+static int find_config(char path[CONFIG_PATH_BYTES])
+{
+	char self[CONFIG_PATH_BYTES];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *const folders[] = {self, LITHOS_SYSCONFDIR, "/etc"};
+
+	self[length > 0 ? length : 0] = '\0';
+	for (int i = 0; i < 2 && strrchr(self, '/'); i++)
+		*strrchr(self, '/') = '\0';
+	/* Below /usr it is /etc. */
+	if (strcmp(self, "/usr") == 0)
+		self[0] = '\0';
+	if (strlen(self) + sizeof("/etc") <= sizeof(self))
+		memcpy(self + strlen(self), "/etc", sizeof("/etc"));
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		int n = snprintf(path, CONFIG_PATH_BYTES, "%s/" CONFIG_NAME, folders[i]);
+
+		if (n > 0 && n < CONFIG_PATH_BYTES && access(path, F_OK) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 static int read_file(struct config *config, const struct args *args)
 {
-	const char *path = args->config ? args->config : DEFAULT_CONFIG;
+	char found[CONFIG_PATH_BYTES];
+	const char *path = args->config ? args->config : found;
 	char error[1024];
 
-	if (!args->config && (args->is_private || access(path, F_OK) < 0))
+	if (!args->config && (args->is_private || !find_config(found)))
 		return 0;
 	if (config_read(config, path, error, sizeof(error)) < 0) {
 		log_line(NULL, LOG_ERROR, "%s", error);
@@ -591,6 +624,8 @@ int main(int argc, char **argv)
 
 	if (std_descriptors_open() < 0)
 		return EXIT_FAILURE;
+	argp_program_version = "lithosd " LITHOS_VERSION;
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file that cannot grow is an error like any other */
 	if (argp_parse(&argp, argc, argv, 0, NULL, &run.args) != 0)
 		return EXIT_BAD_CONFIG;
 	if (run.args.is_probe)

@@ -65,7 +65,7 @@ static int send_none(const struct probe *probe, const char *what, const char *de
 
 static int simulator_path(const struct probe *probe, char *ret_path, size_t size)
 {
-	static const char *const places[] = {"../lib/sim", "../lib/" TRIPLET "/sim",
+	static const char *const places[] = {"../lib/sim", "../lib/" TRIPLET "/sim", "../lib64/sim",
 					     "/usr/lib/" TRIPLET "/sim"};
 	char self[4000];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);

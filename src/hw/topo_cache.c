@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,6 +149,10 @@ int topo_cache_store(const char *folder, const struct topology *topo)
 
 	if (topology_check(topo) < 0)
 		return -EINVAL;
+	/* In the tenant's process: writing beyond the limit would end it by SIGXFSZ. */
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < sizeof(file))
+		return -EFBIG;
 	int r = path_of(folder, topo->uuid, path, sizeof(path));
 	if (r < 0)
 		return r;

@@ -63,7 +63,7 @@ result() {
 	run -2 "$LITHOS" bench --target sim --out .
 	assert_line "out '.' cannot be written: Is a directory"
 	run -2 "$LITHOS" bench --out out.json --system alone,nonsense
-	assert_line "'nonsense' is not a system"
+	assert_line "'nonsense' is not one of: alone, .*lithos"
 	run -2 "$LITHOS" bench --out out.json --system alone,alone
 	run -2 "$LITHOS" bench --out out.json --system alone,
 	run -2 "$LITHOS" bench --out out.json --system lithos-
@@ -109,6 +109,27 @@ result() {
 	assert_line 'lithos: mps, repetition 1: .*/none is not there'
 	result 's["alone"]["fg_p99_ms"] and s["timeslice"]["fg_p99_ms"] and s["mps"]["fg_p99_ms"] is None'
 	result '"is not there" in raw["mps"]["error"]'
+}
+
+@test "without MPS the systems that nobody named are those that need none" {
+	run timeout 300 "$LITHOS" bench --target sim --scenario long --repetitions 1 --seconds 0.2 \
+		--rate 40 --allow-short --mps-control "$BATS_TEST_TMPDIR/none" --out out.json
+	assert_status 0
+	assert_line '^lithos: bench: no .*/none: systems that need MPS are left out'
+	result '"alone" in s and "lithos" in s and not any("mps" in name for name in s)'
+}
+
+@test "what the whole bench needs and is not there is one line, before anything starts" {
+	run env -u LITHOS_REAL_LIBCUDA "$LITHOS" bench --target gpu --out out.json
+	if [ "$output" != "${output/no CUDA driver/}" ]; then
+		assert_status 1
+		assert_equal "${#lines[@]}" 1
+	fi
+	LITHOS_REAL_LIBCUDA=$LITHOS run "$LITHOS" bench --target gpu --python false --out out.json
+	assert_status 1
+	assert_equal "$output" "lithos: bench: 'false' is no Python with PyTorch that sees the GPU, \
+which hybrid needs: name one with --python; --scenario long and --target sim need none"
+	[ ! -e out.json ]
 }
 
 @test "a program that dies is quoted" {

@@ -61,7 +61,7 @@ with() {
 @test "with two GPUs a program that said nothing gets the index of its own" {
 	export LITHOS_SIM_NR_GPUS=2
 	"$LITHOS" run --tenant holder --quota 60 -- sh -c \
-		'echo $CUDA_VISIBLE_DEVICES > first; while [ ! -e go ]; do sleep 0.05; done' 3>&- &
+		'echo $CUDA_VISIBLE_DEVICES > first; while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' 3>&- &
 	wait_for [ -s first ]
 	assert_equal "$(cat first)" 0
 	sees 1 1 --quota 60

@@ -49,7 +49,7 @@ hold() {
 	local name=$1
 	shift
 	"$LITHOS" run --tenant "$name" "$@" -- sh -c \
-		'while [ ! -e go ]; do sleep 0.05; done; exit 5' \
+		'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done; exit 5' \
 		2> "$name.err" 3>&- &
 	wait_for status "'$name' in t"
 }
@@ -58,7 +58,7 @@ hold() {
 	local i pids=() pid
 	for ((i = 0; i < 10; i++)); do
 		"$LITHOS" run --tenant "many-$i" --quota 6 -- \
-			sh -c 'echo "$LITHOS_SOCKET $LITHOS_TPC_QUOTA"; while [ ! -e go ]; do sleep 0.05; done' \
+			sh -c 'echo "$LITHOS_SOCKET $LITHOS_TPC_QUOTA"; while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' \
 			> "out.$i" 2> "err.$i" 3>&- &
 		pids+=($!)
 	done
@@ -118,7 +118,7 @@ hold() {
 }
 
 @test "lithos run that is killed frees what it had" {
-	"$LITHOS" run --tenant doomed --quota 50 -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' \
+	"$LITHOS" run --tenant doomed --quota 50 -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' \
 		3>&- &
 	local run_pid=$!
 	wait_for status '"doomed" in t'
@@ -219,7 +219,7 @@ spin() {
 @test "programs on the GPU are processes of their tenant" {
 	hold idle --quota 10
 	"$LITHOS" run --tenant busy --quota 10 -- sh -c \
-		'while [ ! -e go ]; do "$0" --threads 2 --launches 20000 || exit 1; done; exit 5' \
+		'while [ -e "$PWD" ] && [ ! -e go ]; do "$0" --threads 2 --launches 20000 || exit 1; done; exit 5' \
 		"$PROGRAMS/threads" > threads.out 3>&- &
 	local run_pid=$! code=0
 	wait_for status 'len(t["busy"]["pids"]) == 1 and t["busy"]["launches"] > 0 and t["busy"]["own_gpu_s"] > 0'

@@ -20,17 +20,53 @@ setup() {
 	assert_line "Did you mean 'lithos options'"
 }
 
-@test "help lists every verb, and each verb has help" {
+@test "help lists every verb, and each verb has help and a version, in every spelling" {
 	run "$LITHOS" --help
 	assert_status 0
-	local verb
-	for verb in run doctor options version; do
-		assert_line "^  $verb "
-	done
-	for verb in run doctor options; do
+	local verb verbs help version
+	assert_equal "$("$LITHOS" -h)" "$output"
+	assert_equal "$("$LITHOS" help)" "$output"
+	verbs=$(sed -n 's/^  \([a-z]\+\)  .*/\1/p' <<< "$output")
+	[ "$(wc -w <<< "$verbs")" -ge 6 ]
+	version=$("$LITHOS" --version)
+	for verb in $verbs; do
 		run "$LITHOS" "$verb" --help
 		assert_status 0
 		assert_line "Usage: lithos $verb"
+		help=$output
+		assert_equal "$("$LITHOS" "$verb" -h)" "$help"
+		assert_equal "$("$LITHOS" help "$verb")" "$help"
+		assert_equal "$("$LITHOS" "$verb" --version)" "$version"
+	done
+	run "$LITHOS" help frobnicate
+	assert_status 2
+	# What follows the program of run is the program's.
+	run "$LITHOS" run -- echo -h --version
+	assert_line '^-h --version$'
+}
+
+@test "each way of sharing that bench has is in its help" {
+	run "$LITHOS" bench --system nonsense --out x
+	assert_status 2
+	local name names
+	names=$(sed -n "s/.*'nonsense' is not one of: //p" <<< "$output" | tr -d ,)
+	[ "$(wc -w <<< "$names")" -ge 8 ]
+	run "$LITHOS" bench --help
+	for name in $names; do
+		assert_line "(^|[ ,])$name(,|\$)"
+	done
+}
+
+@test "the daemon and the simulated GPU have help and a version, too" {
+	local program
+	for program in lithosd lithos-simgpu; do
+		run "$BUILD_DIR/bin/$program" --help
+		assert_status 0
+		assert_line "[Uu]sage: .*$program"
+		assert_equal "$("$BUILD_DIR/bin/$program" -h)" "$output"
+		run "$BUILD_DIR/bin/$program" --version
+		assert_status 0
+		assert_line "^$program [0-9]+\.[0-9]+\.[0-9]+\$"
 	done
 }
 

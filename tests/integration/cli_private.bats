@@ -127,6 +127,11 @@ fake_lithosd() {
 	assert_status 125
 	assert_line '^lithos: a private lithosd was started and ended: level=error msg="no GPU was found"'
 	assert_line "$FOLDER/lithosd.log"
+	refute_line 'lithos doctor'
+	# Without a GPU people want to know what to do.
+	run env -u LITHOS_SIM bin/lithos run -- touch started
+	assert_status 125
+	assert_line "no GPU was found.*'lithos doctor' says what is missing, and --sim runs on a simulated"
 	[ ! -e started ]
 	# The lock is free again.
 	fake_lithosd ''

@@ -171,7 +171,7 @@ wait_for_file() {
 	for name in TERM HUP USR1 USR2; do
 		rm -f ready
 		"$LITHOS" run -- sh -c \
-			"trap 'exit 42' $name; touch ready; while :; do sleep 0.05; done" 3>&- &
+			"trap 'exit 42' $name; touch ready; while [ -e \"\$PWD\" ]; do sleep 0.05; done" 3>&- &
 		pid=$!
 		wait_for_file ready
 		kill -s "$name" "$pid"
@@ -183,7 +183,7 @@ wait_for_file() {
 
 @test "a program that ignores SIGTERM keeps running" {
 	"$LITHOS" run -- sh -c \
-		"trap '' TERM; touch ready; while [ ! -e stop ]; do sleep 0.05; done; exit 6" 3>&- &
+		"trap '' TERM; touch ready; while [ -e \"\$PWD\" ] && [ ! -e stop ]; do sleep 0.05; done; exit 6" 3>&- &
 	local pid=$! code=0
 	wait_for_file ready
 	kill -TERM "$pid"
@@ -206,4 +206,64 @@ wait_for_file() {
 @test "one lithos run inside another works" {
 	run "$LITHOS" run -- "$LITHOS" run -- sh -c 'exit 8'
 	assert_status 8
+}
+
+@test "the folder of a run that was killed goes with the next run, one in use stays" {
+	export XDG_RUNTIME_DIR="$PWD/runtime"
+	mkdir -m 700 runtime
+	"$LITHOS" run -- sh -c 'echo $$ > pid; echo $LITHOS_RUN_DIR > killed; exec sleep 60' 3>&- &
+	local first=$!
+	"$LITHOS" run -- sh -c 'echo $LITHOS_RUN_DIR > used; exec sleep 60' 3>&- &
+	local second=$!
+	wait_for [ -s killed ]
+	wait_for [ -s used ]
+	touch "$(cat killed)/stats.1" "$(cat used)/stats.1"
+	kill -KILL "$first"
+	wait "$first" || true
+	kill -KILL "$(cat pid)"
+	[ -d "$(cat killed)" ]
+	run "$LITHOS" run -- true
+	assert_status 0
+	[ ! -e "$(cat killed)" ]
+	[ -e "$(cat used)/stats.1" ]
+	kill "$second"
+	wait "$second" || true
+	[ ! -e "$(cat used)" ]
+}
+
+@test "without XDG_RUNTIME_DIR the folder is in TMPDIR" {
+	mkdir temporary
+	run env -u XDG_RUNTIME_DIR TMPDIR="$PWD/temporary" "$LITHOS" run -- sh -c 'echo $LITHOS_RUN_DIR'
+	assert_status 0
+	assert_line "^$PWD/temporary/lithos-run-"
+	run env -u XDG_RUNTIME_DIR TMPDIR=/no/such/folder "$LITHOS" run -- sh -c 'echo $LITHOS_RUN_DIR'
+	assert_status 0
+	assert_line "^/tmp/lithos-run-"
+}
+
+@test "with a read-only /tmp all goes into TMPDIR" {
+	unshare -rm true 2> /dev/null || skip "no mount namespaces here"
+	run unshare -rm sh -c 'cd / && mount -t tmpfs none /mnt && mount -t tmpfs -o ro none /tmp &&
+		! touch /tmp/x 2> /dev/null && unset XDG_RUNTIME_DIR LITHOS_SOCKET &&
+		TMPDIR=/mnt "$0" run --sim -- sh -c '\''echo "$LITHOS_RUN_DIR $LITHOS_SOCKET"'\' "$LITHOS"
+	assert_status 0
+	assert_line "^/mnt/lithos-run-.* /mnt/lithos-0/"
+}
+
+@test "what is closed of 0, 1 and 2 is taken by nothing that lithos opens" {
+	local closed
+	for closed in '0<&-' '1>&-' '2>&-'; do
+		sh -c "exec $closed; exec \"\$0\" run -- sh -c 'ls -l /proc/\$PPID/fd > fds'" "$LITHOS"
+		run cat fds
+		assert_line " ${closed%%[<>]*} -> /dev/null"
+	done
+}
+
+@test "a limit of file sizes ends neither lithos nor the program, which has it, too" {
+	run bash -c 'ulimit -f 0; exec env LITHOS_SOCKET=none LITHOS_CACHE_DIR="$PWD" "$0" run --sim \
+		--quota 4 -- "$1"' "$LITHOS" "$PROGRAMS/once"
+	assert_status 0
+	run bash -c 'ulimit -f 0; exec env LITHOS_SOCKET=none "$0" run -- sh -c \
+		"grep SigIgn /proc/self/status"' "$LITHOS"
+	assert_line '^SigIgn:[[:space:]]*0000000000[0-9a-f]*$'
 }

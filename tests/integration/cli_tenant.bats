@@ -179,6 +179,9 @@ unset 0000000000000000000000000000001f [] []"
 	local show='echo "$CUDA_MPS_PIPE_DIRECTORY $CUDA_MPS_CLIENT_PRIORITY"'
 	run "$LITHOS" run -- sh -c "$show"
 	assert_equal "$output" '/run/lithos/mps 1'
+	run "$LITHOS" run --no-mps -- sh -c \
+		'echo "$CUDA_MPS_PIPE_DIRECTORY ${CUDA_MPS_CLIENT_PRIORITY-unset}"'
+	assert_equal "$output" '/dev/null/no-mps unset'
 	run "$LITHOS" run --quota 3 -- sh -c "$show"
 	assert_equal "$output" '/run/lithos/mps 0'
 	CUDA_MPS_CLIENT_PRIORITY=0 run "$LITHOS" run -- sh -c "$show"
@@ -192,7 +195,7 @@ unset 0000000000000000000000000000001f [] []"
 	refute_line 'socket:'
 	wait_for grep -q closed daemon.log
 	rm -f go
-	"$LITHOS" run -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' 3>&- &
+	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' 3>&- &
 	local run_pid=$!
 	wait_for sh -c 'test "$(grep -c admit daemon.log)" -eq 2'
 	assert_equal "$(grep -c closed daemon.log)" 1
@@ -203,7 +206,7 @@ unset 0000000000000000000000000000001f [] []"
 
 @test "notices are printed while the program runs" {
 	daemon --notice 'MPS was restarted'
-	"$LITHOS" run -- sh -c 'while [ ! -e go ]; do sleep 0.05; done; exit 3' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done; exit 3' 2> said 3>&- &
 	local run_pid=$! code=0
 	wait_for grep -qx 'lithos: MPS was restarted' said
 	touch go
@@ -213,7 +216,7 @@ unset 0000000000000000000000000000001f [] []"
 
 @test "the daemon's death does not touch the program, and the reservation is offered again" {
 	daemon
-	"$LITHOS" run --quota 5 -- sh -c 'while [ ! -e go ]; do sleep 0.05; done; exit 4' 2> said \
+	"$LITHOS" run --quota 5 -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done; exit 4' 2> said \
 		3>&- &
 	local run_pid=$! code=0
 	wait_for grep -q admit daemon.log
@@ -250,7 +253,7 @@ cpu_of() {
 
 @test "signals arrive while there is no daemon" {
 	daemon
-	"$LITHOS" run -- sh -c 'trap "exit 9" TERM; touch ready; while :; do sleep 0.05; done' 2> \
+	"$LITHOS" run -- sh -c 'trap "exit 9" TERM; touch ready; while [ -e "$PWD" ]; do sleep 0.05; done' 2> \
 		said 3>&- &
 	local run_pid=$! code=0
 	wait_for test -e ready
@@ -263,7 +266,7 @@ cpu_of() {
 
 @test "a daemon that does not want the reservation back is not asked again" {
 	daemon
-	"$LITHOS" run -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
 	local run_pid=$!
 	wait_for grep -q admit daemon.log
 	stop_daemon
@@ -277,7 +280,7 @@ cpu_of() {
 
 @test "a daemon that closes or babbles is asked again, but not in a loop" {
 	daemon
-	"$LITHOS" run -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
 	local run_pid=$! how
 	wait_for grep -q admit daemon.log
 	for how in close garbage; do

@@ -166,7 +166,7 @@ now_ms() {
 	start log --idle-exit 600 --config lithosd.yaml
 	wait_for status 'm["state"] == "running"'
 	"$LITHOS" run --tenant web --quota 10 -- sh -c \
-		'while [ ! -e go ]; do sleep 0.05; done; exit 5' \
+		'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done; exit 5' \
 		2> web.err 3>&- &
 	local run_pid=$! code=0 server
 	wait_for status '"web" in t'

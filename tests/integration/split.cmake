@@ -15,5 +15,7 @@ foreach(way atoms:3 preempt:50)
 			ENV LITHOS_SPLIT=${way} LITHOS_TPC_QUOTA=66)
 	endforeach()
 endforeach()
+# Gaps of a second and more are gaps.
+lithos_sim_test(split_pulse_gaps COMMAND program_cut --pulse --rounds 1 --gap-ms 1000)
 lithos_bats_test(split)
 lithos_bats_test(graph_steps)

@@ -69,7 +69,13 @@ static void check_copy(void *arg)
 
 static void nap(void *span)
 {
-	(void)nanosleep(span, NULL);
+	CHECK(nanosleep(span, NULL) == 0);
+}
+
+static struct timespec span_of_ms(uint64_t ms)
+{
+	return (struct timespec){.tv_sec = (time_t)(ms / 1000),
+				 .tv_nsec = (long)(ms % 1000 * 1000000)};
 }
 
 static void lane_open(struct lane *lane, size_t nr_blocks, int is_null)
@@ -125,7 +131,7 @@ static void cut(size_t nr_rounds, size_t nr_blocks, const struct load *load)
 
 	for (int i = 0; i < NR_STREAMS; i++) {
 		lane_open(&lane[i], nr_blocks, i == NR_STREAMS - 1);
-		lane[i].nap = (struct timespec){.tv_nsec = load->nap_ms * 1000000};
+		lane[i].nap = span_of_ms((uint64_t)load->nap_ms);
 		lane[i].nr_chained = load->nap_ms ? 1 : load->nr_chained;
 	}
 	for (uint32_t n = 1; n <= nr_rounds; n++) {
@@ -163,7 +169,7 @@ static double now_us(void)
 static void pulse(size_t nr_rounds, uint64_t gap_ms, uint64_t ns)
 {
 	static double took[MAX_PULSES];
-	const struct timespec gap = {.tv_nsec = (long)(gap_ms * 1000000)};
+	const struct timespec gap = span_of_ms(gap_ms);
 	CUdeviceptr words = prog_words(66, 0);
 	void *params[] = {&words, &ns};
 	struct prog_launch launch = {
@@ -174,7 +180,7 @@ static void pulse(size_t nr_rounds, uint64_t gap_ms, uint64_t ns)
 		MUST(prog_run(&launch));
 		MUST(cu.CtxSynchronize());
 		took[i] = now_us() - start;
-		(void)nanosleep(&gap, NULL);
+		CHECK(nanosleep(&gap, NULL) == 0);
 	}
 	CHECK(prog_count_other(words, 66, (uint32_t)nr_rounds) == 0);
 	qsort(took, nr_rounds, sizeof(took[0]), compare);

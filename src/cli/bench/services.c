@@ -29,6 +29,7 @@
 
 #define START_LIMIT_S 30
 #define STOP_LIMIT_S  10
+#define TORCH_LIMIT_S 120
 #define LITHOSD       "lithosd"
 
 int services_find_program(const char *name, char ret_path[BENCH_PATH_MAX])
@@ -63,6 +64,25 @@ static int finish(struct child *child, double limit_s)
 		return -ETIMEDOUT;
 	}
 	return child->status == 0 ? 0 : -ECHILD;
+}
+
+int services_has_mps(const struct bench *bench)
+{
+	char path[BENCH_PATH_MAX];
+
+	return find_mps(bench, path) == 0;
+}
+
+int services_has_torch(const struct bench *bench)
+{
+	struct command command = {0};
+	struct child child;
+
+	command_arg(&command, "%s", bench->options.python);
+	command_arg(&command, "-c");
+	command_arg(&command, "import sys, torch; sys.exit(not torch.cuda.is_available())");
+	return child_start(&child, &command, "torch", "/dev/null") == 0 &&
+	       finish(&child, TORCH_LIMIT_S) == 0;
 }
 
 static void mps_environment(const struct system_place *place, struct command *command)

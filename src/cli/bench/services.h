@@ -22,6 +22,12 @@ int services_start(const struct bench *bench, const struct bench_system *system,
 void services_stop(const struct bench *bench, const struct system_place *place,
 		   struct services *services);
 
+/* Whether there is an MPS to start. */
+int services_has_mps(const struct bench *bench);
+
+/* Whether the Python of the options has a PyTorch that sees a GPU. Takes seconds. */
+int services_has_torch(const struct bench *bench);
+
 /* The file that `name` on PATH is, or a path itself; -ENOENT. */
 int services_find_program(const char *name, char ret_path[BENCH_PATH_MAX]);
 

@@ -77,6 +77,16 @@ const struct bench_system *system_find(const char *name, size_t length)
 	return NULL;
 }
 
+void system_names(char *ret_text, size_t size)
+{
+	size_t used = 0;
+
+	ret_text[0] = '\0';
+	for (size_t i = 0; i < nr_bench_systems && used < size; i++)
+		used += (size_t)snprintf(ret_text + used, size - used, "%s%s", i > 0 ? ", " : "",
+					 bench_systems[i].name);
+}
+
 size_t systems_of(const struct bench_scenario *scenario,
 		  const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS])
 {

@@ -27,6 +27,9 @@ extern const size_t nr_bench_systems;
 /* NULL: no such system. */
 const struct bench_system *system_find(const char *name, size_t length);
 
+/* The names of all, with commas between. */
+void system_names(char *ret_text, size_t size);
+
 /* All that the scenario has when none is named. */
 size_t systems_of(const struct bench_scenario *scenario,
 		  const struct bench_system *ret_systems[BENCH_MAX_SYSTEMS]);

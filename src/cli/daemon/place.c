@@ -7,7 +7,7 @@
  *
  * Idea: a fixed name in $XDG_RUNTIME_DIR, which is the user's alone on a machine with logins, and
  * in /tmp under the user's number elsewhere (containers, batch nodes, sudo with somebody else's
- * XDG_RUNTIME_DIR). The folder counts only when a look at it, without following a link, shows a
+ * XDG_RUNTIME_DIR), or in $TMPDIR where /tmp cannot be written. The folder counts only when a look at it, without following a link, shows a
  * directory of this user with mode 0700. In /tmp another user can take the name first: then lithos
  * refuses, and XDG_RUNTIME_DIR or LITHOS_SOCKET is the way out.
  *
@@ -33,6 +33,18 @@ static int is_own_folder(const char *path)
 	return stat(path, &info) == 0 && S_ISDIR(info.st_mode) && info.st_uid == geteuid();
 }
 
+/* All programs of the user must come to the same one, so $TMPDIR only where /tmp is of no use. */
+static const char *temporary(size_t size)
+{
+	const char *folder = options_environment("TMPDIR");
+	size_t room = sizeof("/lithos-4294967295");
+
+	if (faccessat(AT_FDCWD, "/tmp", W_OK | X_OK, AT_EACCESS) == 0 || folder == NULL ||
+	    folder[0] != '/' || strlen(folder) + room > size)
+		return "/tmp";
+	return folder;
+}
+
 static void base_folder(char *ret_folder, size_t size)
 {
 	const char *runtime = options_environment("XDG_RUNTIME_DIR");
@@ -41,7 +53,8 @@ static void base_folder(char *ret_folder, size_t size)
 	    is_own_folder(runtime))
 		(void)snprintf(ret_folder, size, "%s/lithos", runtime);
 	else
-		(void)snprintf(ret_folder, size, "/tmp/lithos-%u", (unsigned int)geteuid());
+		(void)snprintf(ret_folder, size, "%s/lithos-%u", temporary(size),
+			       (unsigned int)geteuid());
 }
 
 void place_name(const struct options *options, struct place *ret_place)

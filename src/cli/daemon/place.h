@@ -19,7 +19,7 @@ struct place {
 	char sim_device[PLACE_PATH_MAX]; /* the shared simulated GPU; empty for a real one */
 };
 
-/* Names it, without looking: $XDG_RUNTIME_DIR/lithos, or /tmp/lithos-UID. */
+/* Names it: $XDG_RUNTIME_DIR/lithos, or /tmp/lithos-UID, or the same in $TMPDIR without a /tmp. */
 void place_name(const struct options *options, struct place *ret_place);
 
 /*

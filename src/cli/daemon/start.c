@@ -282,8 +282,12 @@ void start_complain(const struct place *place, struct start *start, int error)
 
 	start_end_progress(start);
 	last_line(place->log, line, sizeof(line));
-	cli_error("a private lithosd was started and %s: %s (%s)",
-		  error == -ECHILD ? "ended" : "does not answer", line, place->log);
+	cli_error("a private lithosd was started and %s: %s (%s)%s",
+		  error == -ECHILD ? "ended" : "does not answer", line, place->log,
+		  place->sim_device[0] != '\0'
+			  ? ""
+			  : "; 'lithos doctor' says what is missing, and --sim runs on a simulated "
+			    "GPU");
 }
 
 int start_wait(struct start *start)

@@ -173,8 +173,9 @@ static void check_run_folder(struct doctor *doctor)
 		finding_set(finding, CHECK_RUN_DIR, STATUS_OK, "", "/tmp");
 	else
 		finding_set(finding, CHECK_RUN_DIR, STATUS_CRITICAL,
-			    "make /tmp writable or set XDG_RUNTIME_DIR: lithos run needs it",
-			    "neither XDG_RUNTIME_DIR nor /tmp can be written");
+			    "make /tmp writable or set XDG_RUNTIME_DIR or TMPDIR: lithos run needs "
+			    "it",
+			    "none of XDG_RUNTIME_DIR, TMPDIR and /tmp can be written");
 }
 
 void check_permissions(struct doctor *doctor)

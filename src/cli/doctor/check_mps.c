@@ -60,5 +60,9 @@ void check_mps(struct doctor *doctor)
 		missing(finding, MPS_SERVER_NAME, folder);
 		return;
 	}
-	finding_set(finding, CHECK_MPS, STATUS_OK, "", "%s and %s", control, server);
+	/* Said here, where nobody has lost a day to it yet. */
+	finding_set(finding, CHECK_MPS, STATUS_OK, "",
+		    "%s and %s; kernels that launch kernels fail under MPS (error 811): lithos run "
+		    "--no-mps",
+		    control, server);
 }

@@ -46,6 +46,7 @@ static void exec_program(char *const *argv, const sigset_t *mask)
 {
 	int error;
 
+	(void)signal(SIGXFSZ, SIG_DFL); /* main() ignores it */
 	(void)sigprocmask(SIG_SETMASK, mask, NULL);
 	(void)execvp(argv[0], argv);
 	error = errno;

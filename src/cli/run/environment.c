@@ -124,11 +124,17 @@ static int set_gpu(const struct reservation *reservation)
 	return value[0] != '\0' ? environment_set_gpu(value) : 0;
 }
 
-static int set_mps(const struct proto_admitted *admitted)
+/* A folder in which nobody can listen: without the variable CUDA looks in a usual place. */
+#define NO_MPS "/dev/null/no-mps"
+
+static int set_mps(const struct reservation *reservation)
 {
+	const struct proto_admitted *admitted = &reservation->admitted;
 	char priority[16];
 	int r;
 
+	if (reservation->avoids_mps)
+		return set("CUDA_MPS_PIPE_DIRECTORY", NO_MPS, 1);
 	if (!admitted->mps_is_on)
 		return 0;
 	(void)snprintf(priority, sizeof(priority), "%u", admitted->mps_client_priority);
@@ -167,7 +173,7 @@ int environment_set_reservation(const struct reservation *reservation)
 	if (r == 0)
 		r = set_gpu(reservation);
 	if (r == 0)
-		r = set_mps(admitted);
+		r = set_mps(reservation);
 	if (r == 0 && reservation->link.sim_device[0] != '\0')
 		r = set(SIM_DEVICE_VARIABLE, reservation->link.sim_device, 0);
 	return r;

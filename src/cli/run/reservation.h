@@ -23,6 +23,7 @@ struct reservation {
 	struct daemon_link link;
 	struct proto_admitted admitted;
 	struct choice choice; /* of a GPU; choice.is_option is the caller's to set */
+	int avoids_mps;       /* the caller's to set: the program is to be no client of it */
 	int is_held;          /* 0: there is none (no daemon), nothing below has a meaning */
 	int has_said_lost;
 	int backoff_ms;

@@ -63,15 +63,21 @@ static int has_no_listener(int r)
 static int server_binary(char *ret_path, size_t size)
 {
 	Dl_info info;
+	/* From lib/sim, and from lib/x86_64-linux-gnu/sim. */
+	static const char *const places[] = {"../../bin", "../../../bin"};
 	const char *slash;
 
 	if (!dladdr((const void *)link_open, &info) || !info.dli_fname)
 		return -ENOENT;
 	slash = strrchr(info.dli_fname, '/');
-	if (snprintf(ret_path, size, "%.*s/../../bin/lithos-simgpu",
-		     slash ? (int)(slash - info.dli_fname) : 1,
-		     slash ? info.dli_fname : ".") >= (int)size)
-		return -ENAMETOOLONG;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (snprintf(ret_path, size, "%.*s/%s/lithos-simgpu",
+			     slash ? (int)(slash - info.dli_fname) : 1,
+			     slash ? info.dli_fname : ".", places[i]) >= (int)size)
+			return -ENAMETOOLONG;
+		if (access(ret_path, X_OK) == 0)
+			break;
+	}
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  * nobody at its socket starts it with --daemon: it returns when clients can connect and goes on in
  * the background, until --linger milliseconds after the last client left.
  */
+#include "base/std_descriptors.h"
 #include "sim/server/server.h"
 
 #include <errno.h>
@@ -29,11 +30,25 @@ struct arguments {
 	int is_daemon;
 };
 
-static int usage(void)
+static int usage(FILE *file)
 {
-	(void)fprintf(stderr, "usage: lithos-simgpu --socket PATH [--gpu h100|h200|small] "
-			      "[--gpus N] [--linger MS] [--daemon]\n");
-	return 2;
+	(void)fprintf(file, "usage: lithos-simgpu --socket PATH [--gpu h100|h200|small] "
+			    "[--gpus N] [--linger MS] [--daemon]\n"
+			    "Simulated GPUs that several processes share.\n");
+	return file == stdout ? 0 : 2;
+}
+
+/* 1: the line asks for words about the program, which were said. */
+static int is_about_itself(int argc, char **argv)
+{
+	const char *word = argc == 2 ? argv[1] : "";
+
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return usage(stdout) == 0;
+	if (strcmp(word, "--version") != 0)
+		return 0;
+	(void)printf("lithos-simgpu %s\n", LITHOS_VERSION);
+	return 1;
 }
 
 static int number(const char *text, unsigned long max, unsigned long *ret_value)
@@ -152,10 +167,14 @@ int main(int argc, char **argv)
 	static struct server server = {.listener.fd = -1, .epoll_fd = -1};
 	static char path[PATH_MAX];
 	struct arguments arguments = {.chip = "h100", .nr_gpus = 1};
-	int r;
+	int r = std_descriptors_open();
 
+	if (r < 0)
+		return 1;
+	if (is_about_itself(argc, argv))
+		return 0;
 	if (read_arguments(argc, argv, &arguments) || chip_of(arguments.chip, &server.chip))
-		return usage();
+		return usage(stderr);
 	if (arguments.is_daemon)
 		(void)close_range(3, ~0u, 0);
 	r = absolute(arguments.socket, path, sizeof(path));

@@ -25,15 +25,28 @@ CUresult hook_cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUd
 	return result;
 }
 
-static uint32_t cluster_blocks(const CUlaunchConfig *config)
+/* Compiled into the function: 0 where the driver knows of no such thing. */
+static uint32_t compiled_dim(CUfunction func, CUfunction_attribute dim)
 {
+	int value = 0;
+
+	return tenant.ops.func_attribute(&value, dim, func) || value < 0 ? 0 : (uint32_t)value;
+}
+
+static uint32_t cluster_blocks(CUfunction func, const CUlaunchConfig *config)
+{
+	uint32_t compiled;
+
 	for (unsigned int i = 0; config && config->attrs && i < config->numAttrs; i++) {
 		const CUlaunchAttribute *attr = &config->attrs[i];
 		if (attr->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
 			return attr->value.clusterDim.x * attr->value.clusterDim.y *
 			       attr->value.clusterDim.z;
 	}
-	return 1;
+	compiled = compiled_dim(func, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH) *
+		   compiled_dim(func, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT) *
+		   compiled_dim(func, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH);
+	return compiled ? compiled : 1;
 }
 
 /* A cluster that fits no GPC of the quota is given a wider set when launched, one cluster at a
@@ -55,7 +68,7 @@ CUresult hook_cuOccupancyMaxActiveClusters(int *nr_clusters, CUfunction func,
 	const struct device *device = tenant_current_masked_device();
 
 	if (result == CUDA_SUCCESS && device && *nr_clusters > 0)
-		*nr_clusters = scale_clusters(device, *nr_clusters, cluster_blocks(config));
+		*nr_clusters = scale_clusters(device, *nr_clusters, cluster_blocks(func, config));
 	return result;
 }
 

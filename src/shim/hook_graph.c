@@ -69,21 +69,33 @@ CUresult hook_cuGraphExecDestroy(CUgraphExec exec)
 	return real_cuGraphExecDestroy(exec);
 }
 
-/* Kernel handles may mean other kernels from here on. */
-CUresult hook_cuModuleUnload(CUmodule module)
+/*
+ * Kernel handles mean other kernels once the driver has given them up, which is somewhere within the
+ * call. What is known is forgotten before, so that whoever is given a handle meanwhile inherits
+ * nothing; and after, as a launch that was under way may have noted the old kernel once more.
+ */
+static void handles_flush(void)
 {
-	CUresult result = real_cuModuleUnload(module);
-
 	kernels_flush();
 	code_flush();
+}
+
+CUresult hook_cuModuleUnload(CUmodule module)
+{
+	CUresult result;
+
+	handles_flush();
+	result = real_cuModuleUnload(module);
+	handles_flush();
 	return result;
 }
 
 CUresult hook_cuLibraryUnload(CUlibrary library)
 {
-	CUresult result = real_cuLibraryUnload(library);
+	CUresult result;
 
-	kernels_flush();
-	code_flush();
+	handles_flush();
+	result = real_cuLibraryUnload(library);
+	handles_flush();
 	return result;
 }

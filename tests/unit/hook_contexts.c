@@ -200,6 +200,61 @@ static void test_grid_that_fills(void **state)
 	assert_int_equal(grid, 132);
 }
 
+static int compiled_width;
+
+static CUresult func_attribute(int *value, CUfunction_attribute attribute, CUfunction func)
+{
+	assert_ptr_equal(func, (CUfunction)1);
+	*value = attribute == CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH ? compiled_width
+								       : compiled_width != 0;
+	return CUDA_SUCCESS;
+}
+
+static CUresult max_clusters(int *nr_clusters, CUfunction func, const CUlaunchConfig *config)
+{
+	(void)func, (void)config;
+	*nr_clusters = 16;
+	return driver_call();
+}
+
+static int told_clusters(const CUlaunchConfig *config)
+{
+	int nr_clusters = 0;
+
+	(void)hook_cuOccupancyMaxActiveClusters(&nr_clusters, (CUfunction)1, config);
+	return nr_clusters;
+}
+
+/* Of a GPC of 4 TPCs, 3 are the quota's. */
+static void test_clusters(void **state)
+{
+	CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+				       .value.clusterDim = {2, 1, 1}};
+	CUlaunchConfig config = {.attrs = &attribute};
+
+	(void)state;
+	real_cuOccupancyMaxActiveClusters = max_clusters;
+	tenant.ops.func_attribute = func_attribute;
+	confine(3, 1);
+	test.masked->topo.nr_gpcs = 1;
+	for (uint32_t i = 0; i < 4; i++) {
+		tpcset_add(&test.masked->topo.present, i);
+		if (i < 3)
+			tpcset_add(&test.masked->allowed, i);
+	}
+	test.masked->topo.gpc[0] = test.masked->topo.present;
+	assert_int_equal(told_clusters(&config), 12);
+	/* One that the attribute makes of 4 blocks, and one that was compiled with 4. */
+	config.numAttrs = 1;
+	attribute.value.clusterDim.x = 4;
+	assert_int_equal(told_clusters(&config), 8);
+	config.numAttrs = 0;
+	compiled_width = 4;
+	assert_int_equal(told_clusters(&config), 8);
+	compiled_width = 8;
+	assert_int_equal(told_clusters(&config), 1);
+}
+
 /* --- addresses and tables --------------------------------------------------------------------- */
 
 static void *found;
@@ -252,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup(test_green_context, setup),
 		cmocka_unit_test_setup(test_attribute, setup),
 		cmocka_unit_test_setup(test_grid_that_fills, setup),
+		cmocka_unit_test_setup(test_clusters, setup),
 		cmocka_unit_test_setup(test_addresses, setup),
 	};
 

@@ -99,6 +99,23 @@ static void test_full(void **state)
 	is_about(predicted(500, 9, 64), 30 * US);
 }
 
+/* What was noted of a shape is not for the one that takes its place. */
+static void test_notes(void **state)
+{
+	uint32_t slot = predict_slot(FUNC(700), 9, 64), other, i = 0;
+
+	(void)state;
+	predict_set_note(slot, 77);
+	assert_int_equal(predict_note(slot), 77);
+	do {
+		other = predict_slot(FUNC(701), 100000 + i, 64);
+	} while (other != slot && ++i < 1000000);
+	assert_int_equal(other, slot);
+	assert_int_equal(predict_note(slot), 0);
+	predict_set_note(PREDICT_NO_SLOT, 1);
+	assert_int_equal(predict_note(PREDICT_NO_SLOT), 0);
+}
+
 /* The program launches it, the tracker sees it end: what was predicted before. */
 static uint64_t run(uint64_t func, uint64_t ns)
 {
@@ -236,7 +253,8 @@ int main(void)
 		cmocka_unit_test(test_no_order),
 		cmocka_unit_test(test_many_without_order),
 		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_full), /* last: it leaves the table full */
+		cmocka_unit_test(test_full), /* last: these leave the table full */
+		cmocka_unit_test(test_notes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  * that an owner is never held, and borrows only what costs nobody anything.
  */
 #include "base/clock.h"
+#include "base/futex.h"
 #include "link_world.h"
 
 #include <pthread.h>
@@ -329,6 +330,30 @@ static void *end_soon(void *of)
 	return NULL;
 }
 
+static void *idle_soon(void *unused)
+{
+	(void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	owner_works(0, 0);
+	futex_wake(&world.peer[0].proc[0].active, INT32_MAX, FUTEX_WORD_SHARED);
+	return unused;
+}
+
+/* Whatever an owner's process has written into its word: who waits for it sleeps until it is 0. */
+static void test_wait_for_owner(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	owner_works(0, 2);
+	owner_works(1, 0);
+	grant_is((struct tpcset){{0}}, bits(8, 15));
+	assert_int_equal(ask(1), SHARE_HOLD_TPCS);
+	assert_int_equal(pthread_create(&thread, NULL, idle_soon, NULL), 0);
+	share_wait(999 * MS);
+	assert_int_equal(__atomic_load_n(&world.peer[0].proc[0].active, __ATOMIC_SEQ_CST), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void test_wait(void **state)
 {
 	struct launch_note note = charge(bits(8, 8), 1 * MS);
@@ -386,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup(test_mask, owner_world),
 		cmocka_unit_test_setup(test_timers, best_effort),
 		cmocka_unit_test_setup(test_wait, best_effort),
+		cmocka_unit_test_setup(test_wait_for_owner, best_effort),
 		cmocka_unit_test_setup(test_hold_moves, best_effort),
 	};
 

@@ -347,8 +347,11 @@ static struct tpcset lendable_now(void)
 	return view_lendable(view_of(thread_self(), &scratch), clock_now_ns());
 }
 
-/* The word of an owner that keeps TPCs of the borrow set, or NULL: it falls to 0 with its work. */
-static const uint32_t *active_word(const struct share_view *view)
+/*
+ * The word of an owner that keeps TPCs of the borrow set, and what it says, or NULL: it falls to 0
+ * with its work. What it says is the owner's process' affair, any number but 0.
+ */
+static const uint32_t *active_word(const struct share_view *view, uint32_t *ret_seen)
 {
 	for (uint32_t i = 0; i < view->lend.nr_owners; i++) {
 		const struct lend_owner *owner = &view->lend.owner[i];
@@ -356,8 +359,10 @@ static const uint32_t *active_word(const struct share_view *view)
 		if (__atomic_load_n(&peer->tag, __ATOMIC_ACQUIRE) != lend_tag(owner->generation))
 			continue;
 		for (uint32_t k = 0; k < owner->nr_lines; k++) {
-			if (__atomic_load_n(&peer->activity->proc[k].active, __ATOMIC_ACQUIRE))
-				return &peer->activity->proc[k].active;
+			const uint32_t *word = &peer->activity->proc[k].active;
+			*ret_seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+			if (*ret_seen)
+				return word;
 		}
 	}
 	return NULL;
@@ -367,12 +372,13 @@ static const uint32_t *active_word(const struct share_view *view)
  * over. */
 static int wait_for_owner(const struct share_view *view, uint64_t timeout_ns)
 {
-	const uint32_t *word = active_word(view);
+	uint32_t seen = 0;
+	const uint32_t *word = active_word(view, &seen);
 
 	if (!word || timeout_ns >= 1000000000u)
 		return 0;
 	/* Shared, and readable only; woken by become_idle() in the owner's process. */
-	futex_wait(word, 1, timeout_ns, FUTEX_WORD_SHARED);
+	futex_wait(word, seen, timeout_ns, FUTEX_WORD_SHARED);
 	return 1;
 }
 

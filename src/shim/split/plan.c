@@ -38,7 +38,6 @@
 #include "shim/track/predict_table.h"
 #include "shim/track/records.h"
 
-#define SHAPES            8192u /* places of the predictor's table */
 #define SHAPE_KNOWN       1u
 #define SHAPE_WHOLE       2u /* not to be split on as many TPCs as the top byte says */
 #define SHAPE_CLAIMED     4u /* was claimed the last time, on as many */
@@ -64,10 +63,9 @@ enum mode {
 
 static struct {
 	enum mode mode;
-	uint32_t nr_atoms;              /* MODE_FORCED_ATOMS */
-	int is_always;                  /* also where nobody could come back */
-	_Atomic uint32_t shape[SHAPES]; /* SHAPE_KNOWN, blocks of an SM << 8, of a cluster << 16 */
-	struct split_edit edit;         /* of the dispatcher's launch */
+	uint32_t nr_atoms;      /* MODE_FORCED_ATOMS */
+	int is_always;          /* also where nobody could come back */
+	struct split_edit edit; /* of the dispatcher's launch */
 	struct epoch_coverage coverage;
 	int cover_err;      /* of epoch_cover_lendable() */
 	struct work *begun; /* by the launch that is being made */
@@ -133,9 +131,10 @@ int plan_is_off(void)
 
 /* --- shapes ----------------------------------------------------------------------------------- */
 
+/* SHAPE_KNOWN, blocks of an SM << 8, of a cluster << 16; 0 = not known. */
 static uint32_t shape_of(uint32_t slot)
 {
-	return slot < SHAPES ? atomic_load_explicit(&plan.shape[slot], memory_order_relaxed) : 0;
+	return predict_note(slot);
 }
 
 static int is_long(const struct thread_state *t)
@@ -171,7 +170,7 @@ static void shape_note_way(const struct thread_state *t, const struct split_plan
 	noted = (shape & (SHAPE_WIDTH - 1) & ~(SHAPE_WHOLE | SHAPE_CLAIMED)) | way |
 		t->asked.width << SHAPE_WIDTH_SHIFT;
 	if (noted != shape)
-		atomic_store_explicit(&plan.shape[t->asked.slot], noted, memory_order_relaxed);
+		predict_set_note(t->asked.slot, noted);
 }
 
 int plan_is_revocable(const struct thread_state *t, const struct op *op)
@@ -183,7 +182,7 @@ int plan_is_revocable(const struct thread_state *t, const struct op *op)
 
 int plan_knows_shape(uint32_t slot)
 {
-	return slot >= SHAPES || atomic_load_explicit(&plan.shape[slot], memory_order_relaxed) != 0;
+	return slot == PREDICT_NO_SLOT || shape_of(slot) != 0;
 }
 
 void plan_note_shape(uint32_t slot, CUfunction func, const struct qmd_grid *grid,
@@ -192,11 +191,7 @@ void plan_note_shape(uint32_t slot, CUfunction func, const struct qmd_grid *grid
 	uint32_t cluster = qmd_grid_cluster_blocks(grid);
 
 	code_note_entry(func, grid->entry);
-	if (slot < SHAPES)
-		atomic_store_explicit(&plan.shape[slot],
-				      SHAPE_KNOWN | (blocks_per_sm & 0xff) << 8 |
-					      (cluster & 0xff) << 16,
-				      memory_order_relaxed);
+	predict_set_note(slot, SHAPE_KNOWN | (blocks_per_sm & 0xff) << 8 | (cluster & 0xff) << 16);
 }
 
 /* --- deciding --------------------------------------------------------------------------------- */
@@ -304,8 +299,8 @@ static struct split_plan choose(struct thread_state *t, const struct op *op, CUs
 		return whole(SPLIT_GANG);
 	case CODE_STATE_UNSEEN:
 		/* Entries are forgotten with modules: this launch's descriptor tells it again. */
-		if (t->asked.func && t->asked.slot < SHAPES)
-			atomic_store_explicit(&plan.shape[t->asked.slot], 0, memory_order_relaxed);
+		if (t->asked.func)
+			predict_set_note(t->asked.slot, 0);
 		return whole(SPLIT_UNREAD);
 	default:
 		return whole(SPLIT_UNREAD);

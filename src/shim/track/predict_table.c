@@ -67,6 +67,7 @@ static struct {
 		_Atomic uint64_t base;
 		_Atomic uint32_t spread;   /* mean distance from the mean, in 256ths of it */
 		_Atomic uint32_t nr_paths; /* of a shape, that have got places */
+		_Atomic uint32_t note;     /* predict_note(); 0 = none */
 	} place[PLACES];
 } table;
 
@@ -120,6 +121,7 @@ static uint32_t take(uint32_t at, uint64_t expected, uint64_t key, uint64_t nr_b
 	atomic_store_explicit(&table.place[at].base, 0, memory_order_relaxed);
 	atomic_store_explicit(&table.place[at].spread, 0, memory_order_relaxed);
 	atomic_store_explicit(&table.place[at].nr_paths, 0, memory_order_relaxed);
+	atomic_store_explicit(&table.place[at].note, 0, memory_order_relaxed);
 	atomic_store_explicit(&table.place[at].predict, word_of(predict_new(nr_blocks)),
 			      memory_order_release);
 	return at;
@@ -305,6 +307,18 @@ uint64_t predict_of(struct thread_state *t, CUfunction func, uint64_t nr_blocks,
 	t->asked.width = width;
 	t->asked.predicted_ns = predicted_ns;
 	return predicted_ns;
+}
+
+uint32_t predict_note(uint32_t slot)
+{
+	return slot < PLACES ? atomic_load_explicit(&table.place[slot].note, memory_order_relaxed)
+			     : 0;
+}
+
+void predict_set_note(uint32_t slot, uint32_t note)
+{
+	if (slot < PLACES)
+		atomic_store_explicit(&table.place[slot].note, note, memory_order_relaxed);
 }
 
 void predict_flush(void)

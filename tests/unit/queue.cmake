@@ -33,3 +33,9 @@ lithos_unit_test(queue_part)
 target_sources(unit_queue_part PRIVATE ${shim_src}/queue/part.c)
 target_link_libraries(unit_queue_part PRIVATE lithos_cuda)
 target_compile_definitions(unit_queue_part PRIVATE __CUDA_API_VERSION_INTERNAL)
+
+# Claimed launches, with the test in the place of the driver and of the other tenants.
+lithos_unit_test(claim_numbers lithos_base)
+target_sources(unit_claim_numbers PRIVATE ${shim_src}/split/arena.c ${shim_src}/split/claim.c)
+target_link_libraries(unit_claim_numbers PRIVATE lithos_cuda)
+target_compile_definitions(unit_claim_numbers PRIVATE __CUDA_API_VERSION_INTERNAL)

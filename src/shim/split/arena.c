@@ -16,7 +16,7 @@
  * Runs are taken in turn, so a slot rests as long as possible before it is used again. It is never
  * used again before the record of its launch was read.
  *
- * Tested by tests/integration/split.bats on the simulated GPU.
+ * Tested by tests/integration/split.bats on the simulated GPU, and tests/unit/claim_numbers.c.
  */
 #include "shim/split/arena.h"
 

@@ -46,6 +46,7 @@
 #include "shim/split/arena.h"
 #include "shim/split/code.h"
 #include "shim/split/edit.h"
+#include "shim/split/epoch.h"
 #include "shim/split/plan.h"
 #include "shim/tenant.h"
 #include "shim/track/execs.h"
@@ -595,6 +596,9 @@ static void launch_begun(const struct launch *launch)
 	if (unlikely(!atomic_load_explicit(&launch->ctx->records_on, memory_order_relaxed)))
 		activity_untracked();
 	share_launching(launch->thread);
+	/* The driver's own: no function of ours comes after it. */
+	if (unlikely(launch->thread->epoch_is_late && !launch->thread->stream_key))
+		epoch_write_aside(launch->thread);
 }
 
 /* Whatever became of a part, it never runs whole. Without a daemon, shapes are noted here. */

@@ -34,11 +34,11 @@
 #include "shim/queue/queue.h"
 #include "shim/slots.h"
 #include "shim/split/arena.h"
+#include "shim/split/aside.h"
 #include "shim/split/claim.h"
 #include "shim/split/code.h"
 #include "shim/split/code_read.h"
 #include "shim/split/epoch.h"
-#include "shim/split/mapped.h"
 #include "shim/split/plan.h"
 #include "shim/track/execs.h"
 #include "shim/track/kernels.h"
@@ -207,6 +207,7 @@ static void context_split_on(struct context *ctx)
 		return;
 	claim_open();
 	code_read_open();
+	aside_start();
 	epoch_open();
 }
 
@@ -216,7 +217,7 @@ static void context_split_off(const struct context *ctx)
 		return;
 	epoch_close();
 	arena_close(ctx);
-	mapped_stop();
+	aside_stop();
 }
 
 static void context_records_off(struct context *ctx)
@@ -499,6 +500,6 @@ void tenant_after_fork(void)
 	memory_after_fork();
 	arena_after_fork();
 	epoch_after_fork();
-	mapped_after_fork();
+	aside_after_fork();
 	thread_after_fork();
 }

@@ -351,6 +351,13 @@ beside_until_joined() {
 	[ "$(kernel block_us)" -ge 7500 ]
 }
 
+@test "an owner that comes back with a kernel of the driver tells a borrower's to go" {
+	skip_under_sanitizer "too slow to overlap"
+	again_until has_cut \
+		beside 100% "--rounds 100 --gap-ms 15 --fill" "--rounds 15 --blocks 2500 --us 2000"
+	[ "$(counter works_cut)" -gt 0 ]
+}
+
 # beside_host_wait [FAULT]: on all of the GPU, beside an owner that comes and goes; a stream of the
 # program waits for the host meanwhile.
 beside_host_wait() {

@@ -4,7 +4,7 @@
  *
  *   cut [--rounds N] [--blocks N] [--us N] [--chain N] [--nap-ms N]
  *       kernels of so many blocks of so many us
- *   cut --pulse [--rounds N] [--gap-ms N] [--pulse-us N]
+ *   cut --pulse [--rounds N] [--gap-ms N] [--pulse-us N] [--fill]
  *       an owner: a kernel of 66 blocks of 20 us, and a gap
  *
  * In each of three streams (two of them blocking, and the NULL stream, which waits for both) a
@@ -14,6 +14,7 @@
  * one. The host function behind it sees the copy. With --nap-ms each of several kernels has a copy
  * of its own, behind a host function that sleeps.
  *
+ * With --fill the owner's work is no kernel of its own, but one of the driver: a fill of rows.
  * --pulse prints how long its kernels took from launch to end: median and longest, us.
  */
 #include "prog.h"
@@ -166,7 +167,7 @@ static double now_us(void)
 	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
 }
 
-static void pulse(size_t nr_rounds, uint64_t gap_ms, uint64_t ns)
+static void pulse(size_t nr_rounds, uint64_t gap_ms, uint64_t ns, int is_fill)
 {
 	static double took[MAX_PULSES];
 	const struct timespec gap = span_of_ms(gap_ms);
@@ -177,7 +178,11 @@ static void pulse(size_t nr_rounds, uint64_t gap_ms, uint64_t ns)
 
 	for (size_t i = 0; i < nr_rounds; i++) {
 		double start = now_us();
-		MUST(prog_run(&launch));
+		if (is_fill)
+			MUST(cu.MemsetD2D32Async(words, 2 * sizeof(uint32_t), (uint32_t)i + 1, 2,
+						 33, NULL));
+		else
+			MUST(prog_run(&launch));
 		MUST(cu.CtxSynchronize());
 		took[i] = now_us() - start;
 		CHECK(nanosleep(&gap, NULL) == 0);
@@ -211,7 +216,8 @@ int main(int argc, char **argv)
 	if (has_flag(argc, argv, "--pulse"))
 		pulse(nr_rounds < MAX_PULSES ? nr_rounds : MAX_PULSES,
 		      (uint64_t)prog_option(argc, argv, "--gap-ms", 20),
-		      (uint64_t)prog_option(argc, argv, "--pulse-us", 20) * 1000);
+		      (uint64_t)prog_option(argc, argv, "--pulse-us", 20) * 1000,
+		      has_flag(argc, argv, "--fill"));
 	else
 		cut(nr_rounds, nr_blocks, &load);
 	prog_close(&prog);

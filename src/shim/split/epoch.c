@@ -14,7 +14,9 @@
  * that moment are told by the earlier write already.
  *
  * The word is written when the driver's launch call has returned: some 15 us that the owner's own
- * launch need not wait for, and in the descriptor hook the driver must not be called.
+ * launch need not wait for, and in the descriptor hook the driver must not be called. A grid of the
+ * driver's own (a fill of rows) has no launch call of ours behind it: then the thread aside writes
+ * the word (split/aside.h).
  *
  * The borrower's side of the words: split/mapped.h.
  *
@@ -32,6 +34,7 @@
 #include "shim/link/link.h"
 #include "shim/link/share.h"
 #include "shim/split/arena.h"
+#include "shim/split/aside.h"
 #include "shim/split/mapped.h"
 #include "shim/tenant.h"
 
@@ -39,6 +42,7 @@
 static struct {
 	_Atomic uint32_t is_open; /* release, after the rest */
 	_Atomic uint32_t number;
+	_Atomic uint32_t is_late; /* the thread aside writes the word */
 	CUipcMemHandle handle;
 	CUstream stream;
 } own;
@@ -118,6 +122,22 @@ void epoch_write_slow(struct thread_state *t)
 	t->epoch_is_late = 0;
 	if (atomic_load_explicit(&own.is_open, memory_order_acquire))
 		word_write();
+}
+
+void epoch_write_aside(struct thread_state *t)
+{
+	t->epoch_is_late = 0;
+	atomic_store_explicit(&own.is_late, 1, memory_order_release);
+	aside_wake();
+}
+
+void epoch_serve(void)
+{
+	if (!atomic_exchange_explicit(&own.is_late, 0, memory_order_acquire) || !aside_enter())
+		return;
+	if (atomic_load_explicit(&own.is_open, memory_order_acquire))
+		word_write();
+	aside_leave();
 }
 
 /* --- borrower --- */

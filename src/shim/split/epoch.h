@@ -39,6 +39,12 @@ void epoch_publish(void);
 void epoch_raise(struct thread_state *t);
 void epoch_write_slow(struct thread_state *t);
 
+/* Instead of that, in the descriptor hook, where no launch call is under way. */
+void epoch_write_aside(struct thread_state *t);
+
+/* The thread aside (aside.h): writes the word if it is late. */
+void epoch_serve(void);
+
 static inline void epoch_write(struct thread_state *t)
 {
 	if (__builtin_expect(t->epoch_is_late != 0, 0))

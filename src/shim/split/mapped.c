@@ -5,8 +5,8 @@
  * The driver may make cuIpcOpenMemHandle and cuIpcCloseMemHandle wait until everything in the
  * context has ended. A stream of the program may wait for the host, and the program for a launch
  * that the dispatcher holds: the dispatcher must not wait there. So it writes down what it wants,
- * and a thread that is started at the first want opens it. What takes longer than 20 ms is waited
- * for no more; launches that want it go as if there was no such memory until it is open.
+ * and the thread aside (aside.h) opens it. What takes longer than 20 ms is waited for no more;
+ * launches that want it go as if there was no such memory until it is open.
  *
  * A place belongs to the dispatcher, but while its state is WANTED: then to the thread. Each
  * process is opened once and stays open: what it maps lives on when the process has died. When all
@@ -17,25 +17,17 @@
 #include "shim/split/mapped.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
-#include "base/futex.h"
-#include "base/quiet_thread.h"
-#include "shim/split/arena.h"
+#include "shim/split/aside.h"
 #include "shim/split/claim.h"
 #include "shim/tenant.h"
 
-#define MAX_MAPPED    32u
-#define STACK_BYTES   ((size_t)256 * 1024)
-#define PATIENCE_NS   20000000u
-#define SLEEP_NS      3600000000000u
-#define STOP_PAUSE_NS 100000
-#define STOP_TRIES    100
+#define MAX_MAPPED  32u
+#define PATIENCE_NS 20000000u
 
 enum state {
 	PLACE_FREE,
@@ -52,12 +44,7 @@ static struct place {
 	uint64_t wanted_ns;
 } places[MAX_MAPPED];
 
-static struct {
-	uint64_t nr_looks;
-	int has_thread;             /* or cannot have one: -1 */
-	_Atomic uint32_t nr_wanted; /* the thread sleeps on it */
-	_Atomic uint32_t is_working;
-} mapper;
+static uint64_t nr_looks;
 
 static enum state state_of(const struct place *place)
 {
@@ -79,59 +66,13 @@ static void place_open(struct place *place)
 	atomic_store_explicit(&place->state, word ? PLACE_OPEN : PLACE_BAD, memory_order_release);
 }
 
-/* With the arena's context, as long as there is one. */
-static void place_serve(struct place *place)
+void mapped_serve(void)
 {
-	CUcontext popped;
-
-	/* Either mapped_stop() sees that this works, or this sees that the arena is off. */
-	atomic_store_explicit(&mapper.is_working, 1, memory_order_seq_cst);
-	if (atomic_load_explicit(&arena.is_on, memory_order_seq_cst) &&
-	    !tenant.ops.ctx_push(
-		    atomic_load_explicit(&arena.context->handle, memory_order_relaxed))) {
-		place_open(place);
-		(void)tenant.ops.ctx_pop(&popped);
-	}
-	atomic_store_explicit(&mapper.is_working, 0, memory_order_release);
-}
-
-static void *mapper_main(void *unused)
-{
-	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
-
-	(void)tenant.ops.exchange_capture_mode(&mode);
-	for (;;) {
-		uint32_t seen = atomic_load_explicit(&mapper.nr_wanted, memory_order_acquire);
-		for (uint32_t i = 0; i < MAX_MAPPED; i++) {
-			if (state_of(&places[i]) == PLACE_WANTED)
-				place_serve(&places[i]);
-		}
-		futex_wait(&mapper.nr_wanted, seen, SLEEP_NS, FUTEX_WORD_PRIVATE);
-	}
-	return unused;
-}
-
-static int thread_is_there(void)
-{
-	pthread_t thread;
-
-	if (!mapper.has_thread) {
-		mapper.has_thread = -1;
-		if (!quiet_thread_start(&thread, STACK_BYTES, mapper_main, NULL) &&
-		    !pthread_detach(thread))
-			mapper.has_thread = 1;
-	}
-	return mapper.has_thread > 0;
-}
-
-void mapped_stop(void)
-{
-	static const struct timespec pause = {.tv_nsec = STOP_PAUSE_NS};
-
-	for (int i = 0; i < STOP_TRIES; i++) {
-		if (!atomic_load_explicit(&mapper.is_working, memory_order_seq_cst))
-			return;
-		(void)nanosleep(&pause, NULL);
+	for (uint32_t i = 0; i < MAX_MAPPED; i++) {
+		if (state_of(&places[i]) != PLACE_WANTED || !aside_enter())
+			continue;
+		place_open(&places[i]);
+		aside_leave();
 	}
 }
 
@@ -164,15 +105,14 @@ static struct place *place_oldest(void)
 
 static struct place *place_want(const uint8_t handle[64])
 {
-	struct place *place = thread_is_there() ? place_oldest() : NULL;
+	struct place *place = place_oldest();
 
 	if (!place)
 		return NULL;
 	memcpy(&place->handle, handle, sizeof(place->handle));
 	place->wanted_ns = clock_now_ns();
 	atomic_store_explicit(&place->state, PLACE_WANTED, memory_order_release);
-	(void)atomic_fetch_add_explicit(&mapper.nr_wanted, 1, memory_order_release);
-	futex_wake(&mapper.nr_wanted, 1, FUTEX_WORD_PRIVATE);
+	aside_wake();
 	return place;
 }
 
@@ -184,7 +124,7 @@ int mapped_word(const uint8_t handle[64], CUdeviceptr *ret_word)
 		place = place_want(handle);
 	if (!place)
 		return -ENOENT;
-	place->used = ++mapper.nr_looks;
+	place->used = ++nr_looks;
 	switch (state_of(place)) {
 	case PLACE_OPEN:
 		*ret_word = place->word;
@@ -196,9 +136,4 @@ int mapped_word(const uint8_t handle[64], CUdeviceptr *ret_word)
 	default:
 		return -ENOENT;
 	}
-}
-
-void mapped_after_fork(void)
-{
-	mapper.has_thread = 0;
 }

@@ -2,7 +2,7 @@
 /*
  * Memory of other processes, by its IPC handle, as it is mapped into the arena's context. Opening
  * and closing may wait for the whole context, so a thread of ours does it. Dispatcher only, but for
- * mapped_stop().
+ * mapped_serve().
  */
 #ifndef LITHOS_SHIM_SPLIT_MAPPED_H
 #define LITHOS_SHIM_SPLIT_MAPPED_H
@@ -17,9 +17,7 @@
  */
 int mapped_word(const uint8_t handle[64], CUdeviceptr *ret_word);
 
-/* The context is about to go: nothing is opened any more. Waits a moment for what is under way. */
-void mapped_stop(void);
-
-void mapped_after_fork(void);
+/* The thread aside (aside.h): opens what is wanted. */
+void mapped_serve(void);
 
 #endif

@@ -306,7 +306,7 @@ cpu_of() {
 		sh -c 'echo ${LITHOS_TPC_QUOTA-unset}'
 	assert_status 0
 	assert_equal "$output" unset
-	assert_asked 'admit tenant= tpcs=0 percent=0 priority=2 gpus=GPU-00112233-4455-6677-8899-aabbccddeeff'
+	assert_asked 'admit tenant= tpcs=0 percent=0 priority=2 gpus='
 }
 
 @test "--profile and LITHOS_DISABLE ask no daemon, and --profile says so" {

@@ -23,12 +23,12 @@ step_style() {
 	tools/check-style.sh
 }
 
-# Not: results and generated files, data, inputs of fuzzing, and one table of operations.
+# Not: data, inputs of fuzzing, and one table of operations.
 # shellcheck disable=SC2317
 step_columns() {
 	source_files '*.md' '*.sh' '*.bash' '*.bats' '*.py' '*.c' '*.h' '*.S' '*.def' '*.scd' \
 		'*.cmake' '*CMakeLists.txt' '*.yaml' Makefile .ci/run |
-		grep -vE '^(results|tests/data|tests/fuzz/seeds)/|^tests/device/operations.py$' |
+		grep -vE '^(tests/data|tests/fuzz/seeds)/|^tests/device/operations.py$' |
 		xargs -r python3 tools/columns.py
 }
 

@@ -16,10 +16,10 @@
  *           vain, 0.6 ns each (1.5 with 1,024 threads): of n atoms over N blocks, N (n - 1) / 2 in
  *           all.
  *   leaving blocks that were told to go come one after the other, 1.07 ns each, and the owner's
- *           have to wait for them (H200, results/h200-2026-11-29/drains.json; 0.1 ms at 10^5).
+ *           have to wait for them (H200, measured 2026-11-29; 0.1 ms at 10^5).
  *           Kernels of more than leave in 50 us are not claimed. A kernel of 158,400 blocks of 50
  *           us beside requests every 2 ms kept the owner waiting longer claimed than in atoms, and
- *           got less done (results/h200-2026-11-23/long.json).
+ *           got less done (measured 2026-11-23).
  * A kernel of one wave cannot be cut once it runs, but while it waits for the kernel in front of
  * it: claimed, it leaves then, and so may be given to the driver early without an owner having to
  * wait for two.

@@ -196,6 +196,23 @@ static void test_reasons(void **state)
 	assert_true(clock_now_ns() - start_ns >= 20000000);
 }
 
+/* Records of a context that has failed never come; those that come late count again. */
+static void test_lost(void **state)
+{
+	(void)state;
+	atomic_store(&world.nr_outstanding, 2);
+	share_launching(thread_self());
+	stays_active();
+	atomic_store(&activity_lost_after_ns, 30000000);
+	assert_true(becomes_idle());
+	assert_int_equal(__atomic_load_n(&link_state.line->hold_until_ns, __ATOMIC_SEQ_CST), 0);
+	atomic_store(&activity_lost_after_ns, 60000000000);
+	share_launching(thread_self());
+	stays_active();
+	atomic_store(&world.nr_outstanding, 0);
+	assert_true(becomes_idle());
+}
+
 static void test_reclaim(void **state)
 {
 	(void)state;
@@ -215,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_race, start, stop),
 		cmocka_unit_test_setup_teardown(test_late, start_late, stop),
 		cmocka_unit_test_setup_teardown(test_reasons, start, stop),
+		cmocka_unit_test_setup_teardown(test_lost, start, stop),
 		cmocka_unit_test_setup_teardown(test_reclaim, start, stop),
 	};
 

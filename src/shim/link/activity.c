@@ -75,8 +75,12 @@ static struct {
 	uint64_t counted_ns;       /* when the counters of all threads were summed up */
 	_Atomic uint32_t nr_ended; /* since the last pass */
 	int has_slack;
-	uint64_t pause_ns; /* between passes while there is work */
+	int is_lost;          /* what is outstanding will never be seen to end */
+	uint64_t progress_ns; /* when something last began or ended */
+	uint64_t pause_ns;    /* between passes while there is work */
 } activity;
+
+_Atomic uint64_t activity_lost_after_ns = 60000000000;
 
 /* --- launching threads --- */
 
@@ -264,9 +268,30 @@ static void pass_before(void)
 	activity.nr_begun = thread_total_begun();
 }
 
+/*
+ * Work that has made no progress for a minute, nothing begun and nothing ended, is taken for lost: the
+ * records of a context that has failed are never written, and borrowers would wait for ever. If it
+ * was only long, its end, or the next launch, makes the process active again.
+ */
+static int is_lost(uint32_t nr_ended, uint64_t now_ns)
+{
+	static uint64_t begun_before;
+
+	if (nr_ended || activity.nr_begun != begun_before || !activity.progress_ns)
+		activity.progress_ns = now_ns;
+	begun_before = activity.nr_begun;
+	return now_ns - activity.progress_ns >=
+	       atomic_load_explicit(&activity_lost_after_ns, memory_order_relaxed);
+}
+
+static int has_work(void)
+{
+	return activity.nr_outstanding || execs_nr_unfinished();
+}
+
 static int is_busy(uint64_t now_ns)
 {
-	return activity.nr_outstanding || execs_nr_unfinished() ||
+	return (has_work() && !activity.is_lost) ||
 	       atomic_load_explicit(&activity.nr_in_call, memory_order_seq_cst) ||
 	       atomic_load_explicit(&activity.nr_queued, memory_order_relaxed) ||
 	       time_before(now_ns, atomic_load_explicit(&activity.untracked_until_ns,
@@ -293,6 +318,8 @@ static void line_publish(struct shm_proc *line, uint64_t now_ns)
 {
 	__atomic_store_n(&line->beat_ns, now_ns, __ATOMIC_RELAXED);
 	hold_publish(now_ns);
+	if (activity.is_lost)
+		__atomic_store_n(&line->hold_until_ns, 0, __ATOMIC_RELAXED);
 	if (now_ns - activity.counted_ns < COUNT_EVERY_NS)
 		return;
 	activity.counted_ns = now_ns;
@@ -333,17 +360,26 @@ static void note_work(int busy, uint32_t nr_ended, uint64_t now_ns)
 	begun_before = activity.nr_begun;
 }
 
+/* What was taken for lost and is not: the process is active again. */
+static void lost_set(struct shm_proc *line, int is_lost_now)
+{
+	if (activity.is_lost && !is_lost_now && has_work())
+		__atomic_store_n(&line->active, 1, __ATOMIC_SEQ_CST);
+	activity.is_lost = is_lost_now;
+}
+
 static uint64_t pass_after(void)
 {
 	struct shm_proc *line = link_line();
 	uint64_t now = clock_now_ns();
-	int busy = is_busy(now);
-	uint32_t nr_ended;
+	uint32_t nr_ended = atomic_exchange_explicit(&activity.nr_ended, 0, memory_order_relaxed);
 	uint64_t grace, quiet;
+	int busy;
 
 	if (!link_is_on())
 		return 0;
-	nr_ended = atomic_exchange_explicit(&activity.nr_ended, 0, memory_order_relaxed);
+	lost_set(line, is_lost(nr_ended, now));
+	busy = is_busy(now);
 	if (nr_ended)
 		hold_wake();
 	note_work(busy, nr_ended, now);
@@ -399,4 +435,6 @@ void activity_reset(void)
 	atomic_store(&activity.untracked_until_ns, 0);
 	activity.nr_outstanding = 0;
 	activity.has_slack = 0;
+	activity.is_lost = 0;
+	activity.progress_ns = 0;
 }

@@ -241,6 +241,9 @@ void activity_reset(void);
 /* Under the contexts' lock, from the tracker's collection: what it found outstanding. */
 void activity_collected(uint64_t nr_outstanding);
 
+/* So long work may make no progress before it is taken for lost; constant but for tests. */
+extern _Atomic uint64_t activity_lost_after_ns;
+
 /* A launch whose end cannot be seen. */
 void activity_untracked(void);
 

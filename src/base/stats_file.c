@@ -10,9 +10,10 @@
  * reads it into memory of its own: a mapping could be truncated under it (SIGBUS) and change
  * between check and use.
  *
- * What it does badly: the file is sparse, so a file system that fills up later ends the writer with
- * SIGBUS at its next new page. The check for free room makes that unlikely, not impossible; run
- * directories are small and usually on tmpfs.
+ * A page that the file system cannot give when it is first stored into ends the program with
+ * SIGBUS, and a file that grows beyond the process' limit does with SIGXFSZ. So all of the file is
+ * reserved before it is mapped, after a look at the limit; where that cannot be, there are no
+ * statistics.
  *
  * Tested by tests/unit/stats_region.c.
  */
@@ -20,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file_limit.h"
 
 #define NAMES_TRIED 100
 
@@ -37,16 +40,15 @@ const struct stats_counter_row stats_counter_rows[STATS_NR_COUNTERS] = {
 #undef STAT
 };
 
-static int create_file(const char *dir, uint32_t pid)
+static int create_file(const char *dir, uint32_t pid, char path[PATH_MAX])
 {
-	char path[4096];
 
 	for (int i = 0; i < NAMES_TRIED; i++) {
-		int length = i == 0 ? snprintf(path, sizeof(path), "%s/stats.%u", dir, pid)
-				    : snprintf(path, sizeof(path), "%s/stats.%u.%d", dir, pid, i);
+		int length = i == 0 ? snprintf(path, PATH_MAX, "%s/stats.%u", dir, pid)
+				    : snprintf(path, PATH_MAX, "%s/stats.%u.%d", dir, pid, i);
 		int fd;
 
-		if (length < 0 || (size_t)length >= sizeof(path))
+		if (length < 0 || (size_t)length >= PATH_MAX)
 			return -ENAMETOOLONG;
 		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd >= 0)
@@ -70,6 +72,18 @@ static int has_room(int fd)
 	return 0;
 }
 
+/* All its blocks, now, and not beyond the limit: see the top. */
+static int reserve(int fd)
+{
+	int r = has_room(fd);
+
+	if (r == 0 && !file_may_have(sizeof(struct stats_region)))
+		r = -EFBIG;
+	if (r == 0 && ftruncate(fd, sizeof(struct stats_region)) < 0)
+		r = -errno;
+	return r < 0 ? r : -posix_fallocate(fd, 0, sizeof(struct stats_region));
+}
+
 static void fill_header(struct stats_header *header, uint32_t pid)
 {
 	header->version = STATS_VERSION;
@@ -89,18 +103,15 @@ static void fill_header(struct stats_header *header, uint32_t pid)
 int stats_region_create(const char *dir, uint32_t pid, struct stats_region **ret_region)
 {
 	struct stats_region *region;
-	int fd = create_file(dir, pid);
+	char path[PATH_MAX];
+	int fd = create_file(dir, pid, path);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = has_room(fd);
+	r = reserve(fd);
 	if (r < 0)
 		goto out;
-	if (ftruncate(fd, sizeof(*region)) < 0) {
-		r = -errno;
-		goto out;
-	}
 	region = mmap(NULL, sizeof(*region), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (region == MAP_FAILED) {
 		r = -errno;
@@ -109,6 +120,8 @@ int stats_region_create(const char *dir, uint32_t pid, struct stats_region **ret
 	fill_header(&region->header, pid);
 	*ret_region = region;
 out:
+	if (r < 0)
+		(void)unlink(path);
 	(void)close(fd);
 	return r;
 }

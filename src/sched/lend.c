@@ -12,7 +12,8 @@
  * Example: TPCs 0-7. Owner A has 0-3, owner B has 4-5, nobody 6-7. The tenant owns none, and its
  * turn is 2-7. A works; the timer of 6 says 300 us from now, by another borrower; that of 7 says
  * the same, by this tenant. Lendable: 2-7 less 2-3 (A works) less 6 = 4, 5, 7. When A is stopped,
- * the board calls it stalled: 2 and 3 are lendable as if A were idle.
+ * the board calls it stalled: 2 and 3 are lendable as if A were idle. With no daemon to say so, the
+ * borrower finds after a second that A's beat is old, and comes to the same.
  *
  * In doubt an owner counts as working: when its activity is not mapped yet, or is that of a tenant
  * that had the place before. A launch that looked just before an owner began runs on its TPCs: that
@@ -81,6 +82,42 @@ void lend_view_make(const struct shm_grant *grant, const struct shm_board *board
 	owners_add(board, ret_view);
 	owned = tpcset_or(owned, ret_view->own);
 	ret_view->unowned = tpcset_andnot(*present, owned);
+}
+
+/* A beat of the future is one of now, as the daemon takes it; who never beat may be beginning. */
+static int proc_works(const struct shm_proc *proc, uint64_t now_ns)
+{
+	uint64_t beat_ns = __atomic_load_n(&proc->beat_ns, __ATOMIC_RELAXED);
+
+	return !beat_ns || beat_ns > now_ns || now_ns - beat_ns < LEND_STALL_NS;
+}
+
+static uint32_t is_stalled(const struct lend_owner *owner, const struct lend_peer *peer,
+			   uint64_t now_ns)
+{
+	uint32_t nr_active = 0;
+
+	if (__atomic_load_n(&peer->tag, __ATOMIC_ACQUIRE) != lend_tag(owner->generation))
+		return 0;
+	for (uint32_t i = 0; i < owner->nr_lines; i++) {
+		const struct shm_proc *proc = &peer->activity->proc[i];
+
+		if (!__atomic_load_n(&proc->active, __ATOMIC_ACQUIRE))
+			continue;
+		if (proc_works(proc, now_ns))
+			return 0;
+		nr_active++;
+	}
+	return nr_active != 0 &&
+	       __atomic_load_n(&peer->tag, __ATOMIC_RELAXED) == lend_tag(owner->generation);
+}
+
+void lend_look_at_beats(struct lend_view *view, const struct lend_peer peer[SHM_MAX_OWNERS],
+			uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < view->nr_owners; i++)
+		view->owner[i].is_stalled =
+			is_stalled(&view->owner[i], &peer[view->owner[i].place], now_ns);
 }
 
 static int timer_keeps_off(uint64_t until_ns, uint64_t soon_ns)

@@ -17,6 +17,9 @@
 #include <lithos/shm.h>
 #include <lithos/tpcset.h>
 
+/* An owner that works but whose beat is older does not answer: stopped, or killed unseen. */
+#define LEND_STALL_NS 1000000000u
+
 /* A TPC whose timer ends within a launch's way to the GPU counts as free. */
 #define LEND_TOLERANCE_NS 20000u
 
@@ -24,8 +27,10 @@
 struct lend_owner {
 	uint32_t place; /* on the board */
 	uint32_t generation;
-	uint32_t nr_lines;  /* at most SHM_MAX_PROCS */
-	struct tpcset tpcs; /* the overlap */
+	uint32_t nr_lines;   /* at most SHM_MAX_PROCS */
+	struct tpcset tpcs;  /* the overlap */
+	uint32_t is_stalled; /* as of lend_look_at_beats() */
+	uint32_t reserved;
 };
 
 struct lend_view {
@@ -67,6 +72,15 @@ void lend_view_make(const struct shm_grant *grant, const struct shm_board *board
 struct tpcset lend_busy(const uint64_t timer_ns[TPCSET_BITS], const struct tpcset *candidates,
 			const struct lend_hold *mine, uint64_t now_ns);
 
+/*
+ * Looks which owners have stalled: all their processes that are active have not beaten for
+ * LEND_STALL_NS. They lend as if idle. The daemon says so on the board; this is for when it is
+ * away. Every now and then, not at each launch: it reads a second cache line of each active
+ * process.
+ */
+void lend_look_at_beats(struct lend_view *view, const struct lend_peer peer[SHM_MAX_OWNERS],
+			uint64_t now_ns);
+
 /* 1 when the owner has work, or when nobody can tell. */
 static inline int lend_owner_is_active(const struct lend_owner *owner, const struct lend_peer *peer)
 {
@@ -92,7 +106,7 @@ static inline struct tpcset lend_lendable(const struct lend_view *view,
 
 	for (uint32_t i = 0; i < view->nr_owners; i++) {
 		const struct lend_owner *owner = &view->owner[i];
-		if (lend_owner_is_active(owner, &peer[owner->place]))
+		if (!owner->is_stalled && lend_owner_is_active(owner, &peer[owner->place]))
 			set = tpcset_andnot(set, owner->tpcs);
 	}
 	return set;

@@ -32,6 +32,7 @@
 #include "shim/link/connect.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
+#include "shim/link/unconfined.h"
 #include "shim/tenant.h"
 
 #define MAX_DEVICES   32u
@@ -243,8 +244,12 @@ static int device_restrict(struct device *device)
 	if (device->is_shared)
 		return device_share(device, tpcs);
 	quota_check(device);
-	if (!devices.has_quota)
+	if (!devices.has_quota) {
+		/* Best effort has one GPU; what is launched on others is nobody's to divide. */
+		if (tenant.wants_share)
+			(void)unconfined_say("it uses a GPU beside the tenant's own");
 		return 0;
+	}
 	err = known_choose(&device->topo, link_told(), tpcs, &known);
 	if (err)
 		return err;
@@ -277,7 +282,7 @@ static void device_first_sight(struct device *device, CUdevice handle)
 {
 	int err = device_set_up(device, handle);
 
-	if (err)
+	if (err && !unconfined_say(reason_of(err)))
 		log_line(NULL, LOG_WARN,
 			 "msg=\"launches are left alone: no quota, no statistics\" device=%d "
 			 "reason=\"%s\"",

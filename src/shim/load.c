@@ -22,6 +22,7 @@
 #include "base/driver_find.h"
 #include "base/log.h"
 #include "hw/qmd_allow.h"
+#include "shim/link/unconfined.h"
 #include "shim/slots.h"
 #include "shim/tenant.h"
 
@@ -122,7 +123,12 @@ static __attribute__((constructor)) void shim_load(void)
 	}
 	slots_resolve(driver);
 	slots_install_proc_address();
-	if (tenant.options.disable || tenant.options.profile || !tenant_init())
+	if (tenant.options.disable || tenant.options.profile) {
+		unconfined_by_choice(tenant.options.disable ? "LITHOS_DISABLE is set"
+							    : "LITHOS_PROFILE is set");
+		return;
+	}
+	if (!tenant_init())
 		return;
 	if (pthread_atfork(NULL, NULL, tenant_after_fork))
 		return;

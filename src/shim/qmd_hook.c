@@ -43,6 +43,7 @@
 #include "sched/fit.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
+#include "shim/link/unconfined.h"
 #include "shim/split/arena.h"
 #include "shim/split/code.h"
 #include "shim/split/edit.h"
@@ -593,7 +594,8 @@ static __attribute__((noinline)) const struct qmd_layout *layout_slow(const stru
 	if (layout && qmd_may_use(layout))
 		return layout;
 	thread_count(STATS_qmd_unknown_version);
-	if (!atomic_flag_test_and_set_explicit(&was_said, memory_order_relaxed))
+	if (!unconfined_say("descriptor version not verified") &&
+	    !atomic_flag_test_and_set_explicit(&was_said, memory_order_relaxed))
 		log_line(NULL, LOG_WARN,
 			 "msg=\"launch descriptor version not verified: left alone\" version=%s",
 			 layout ? layout->name : "unknown");
@@ -636,6 +638,22 @@ static __attribute__((noinline)) void mask_ours(struct launch *launch)
 	restrict_to(launch, &launch->grid.allowed);
 }
 
+/*
+ * Made by the driver itself, past us, or one more than we can keep: masked where that is
+ * possible.
+ */
+static __attribute__((noinline)) struct context *context_unseen(void)
+{
+	struct context *ctx = tenant_unseen_context();
+
+	thread_count(STATS_qmd_no_device);
+	if (ctx)
+		confined_otherwise_say("it has contexts that lithos did not see being made");
+	else if (!unconfined_is_said()) /* of this device, when nothing of it can be masked */
+		(void)unconfined_say("it has contexts that lithos did not see, beside others");
+	return ctx;
+}
+
 void qmd_hook(const struct qmd_event *event)
 {
 	struct thread_state *t;
@@ -652,10 +670,10 @@ void qmd_hook(const struct qmd_event *event)
 	launch.func = t->func ? t->func : event->func;
 	thread_count_in(t, STATS_qmd_seen);
 	launch.ctx = tenant_context_of(t, event->ctx);
-	if (unlikely(!launch.ctx)) {
-		thread_count(STATS_qmd_no_device);
+	if (unlikely(!launch.ctx))
+		launch.ctx = context_unseen();
+	if (unlikely(!launch.ctx))
 		return;
-	}
 	if (unlikely(!qmd_v04_00_version_is(event->qmd))) {
 		launch.layout = layout_slow(&launch);
 		if (!launch.layout)

@@ -29,6 +29,7 @@
 #include "shim/link/connect.h"
 #include "shim/link/link.h"
 #include "shim/link/share.h"
+#include "shim/link/unconfined.h"
 #include "shim/memory/account.h"
 #include "shim/qmd_hook.h"
 #include "shim/queue/queue.h"
@@ -51,6 +52,8 @@ static struct {
 	struct context
 		context[MAX_CONTEXTS]; /* handle atomic, the rest under lock until it is set */
 	_Atomic uint32_t generation;
+	struct context unseen;    /* in place of contexts that nobody told us of */
+	_Atomic uint32_t may_see; /* the unseen have a device; release */
 	int hook_tried;
 	int exit_registered;
 } contexts = {.lock = PTHREAD_MUTEX_INITIALIZER, .generation = 1};
@@ -63,6 +66,9 @@ static void *driver_symbol(void *cookie, const char *symbol)
 
 static void hook_is_missing(int err)
 {
+	if (unconfined_say(err == -EBUSY ? "launch hook not available: another tool holds it"
+					 : "launch hook not available: unknown driver"))
+		return;
 	log_line(NULL, LOG_WARN,
 		 "msg=\"launch hook not available: no quota, no statistics\" reason=\"%s\"",
 		 err == -EBUSY ? "another tool holds it" : "unknown driver");
@@ -85,6 +91,7 @@ int tenant_init(void)
 	if (driver_ops_load(&tenant.ops, driver_symbol, NULL, &missing)) {
 		log_line(NULL, LOG_WARN, "msg=\"driver lacks a symbol, forwarding only\" symbol=%s",
 			 missing);
+		(void)unconfined_say("the driver lacks a symbol that lithos needs");
 		return 0;
 	}
 	/* As early as can be: a profiler that subscribes first would keep the hook to itself. */
@@ -280,6 +287,25 @@ static void context_records_on(struct context *ctx)
 	atomic_store_explicit(&ctx->records_on, 1, memory_order_release);
 }
 
+/* Where the process sees one GPU, a context that was not announced is of that one. */
+static void unseen_begin(struct device *device)
+{
+	int nr_devices = 0;
+
+	if (tenant.ops.device_count(&nr_devices) || nr_devices != 1)
+		return;
+	contexts.unseen.device = device;
+	/* pairs with the acquire in tenant_unseen_context() */
+	atomic_store_explicit(&contexts.may_see, 1, memory_order_release);
+}
+
+struct context *tenant_unseen_context(void)
+{
+	if (!atomic_load_explicit(&contexts.may_see, memory_order_acquire))
+		return NULL;
+	return &contexts.unseen;
+}
+
 static void context_add_locked(CUcontext handle, CUdevice device, int is_primary)
 {
 	struct context *ctx = context_find_locked(NULL);
@@ -299,6 +325,7 @@ static void context_add_locked(CUcontext handle, CUdevice device, int is_primary
 	ctx->device = device_attach(device);
 	if (!ctx->device)
 		return;
+	unseen_begin(ctx->device);
 	stats_note_device(ctx->device);
 	context_records_on(ctx);
 	/* pairs with the acquire in context_find(): the context before its handle */

@@ -86,6 +86,12 @@ void tenant_primary_resetting(CUdevice device);
 /* The context's record, or NULL when it is not ours; the calling thread's cache answers mostly. */
 struct context *tenant_context_of(struct thread_state *t, CUcontext handle);
 
+/*
+ * In place of a context that lithos did not see being made: the one GPU's, without records. NULL
+ * where there are several, or before the first context that was seen.
+ */
+struct context *tenant_unseen_context(void);
+
 /* The device of the calling thread's current context, when launches on it are confined, or the
  * program is told of other SMs than there are; else NULL. */
 struct device *tenant_current_masked_device(void);

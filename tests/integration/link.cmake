@@ -12,8 +12,8 @@ endforeach()
 
 # ThreadSanitizer does not bear threads made after a fork, and takes mapping memory anew under its
 # readers, which is what returning and attaching late mean, for a race.
-foreach(case masks activity best_effort partitioned returns garbage threads fork child verified
-	unverified)
+foreach(case masks activity best_effort partitioned old_beat returns garbage threads fork child
+	verified unverified)
 	set(threads THREADS)
 	if(case MATCHES "^(child|returns)$")
 		set(threads "")

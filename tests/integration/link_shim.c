@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "hw/topo_cache.h"
 #include "link_rig.h"
 
@@ -188,6 +189,26 @@ static void case_partitioned(void)
 	EVENTUALLY((used = where(), tpcset_count(&used) == 66));
 	/* What it was told stays. */
 	CHECK(told_sms() == 2 * 62);
+}
+
+/* An owner is stopped while it works, and no daemon is there to see it. */
+static void case_old_beat(void)
+{
+	struct tpcset own = link_bits(0, 3), lent = link_bits(9, 16);
+	uint64_t *beat;
+
+	attach(own, lent);
+	link_daemon_owner(&test.daemon, 1, lent, SHM_OWNER_LIVE, 1);
+	EVENTUALLY(is_there(tpcset_or(own, lent)));
+	link_daemon_kill(&test.daemon);
+	beat = &test.daemon.peer[1]->proc[1].beat_ns;
+	__atomic_store_n(beat, clock_now_ns(), __ATOMIC_SEQ_CST);
+	peer_active(1, 1);
+	CHECK(is_there(own));
+	__atomic_store_n(beat, clock_now_ns() - 1100 * MS, __ATOMIC_SEQ_CST);
+	EVENTUALLY(is_there(tpcset_or(own, lent)));
+	__atomic_store_n(beat, clock_now_ns() + 3600000 * MS, __ATOMIC_SEQ_CST);
+	EVENTUALLY(is_there(own));
 }
 
 static void case_returns(void)
@@ -442,6 +463,7 @@ static const struct link_case cases[] = {
 	{"activity", case_activity},
 	{"best_effort", case_best_effort},
 	{"partitioned", case_partitioned},
+	{"old_beat", case_old_beat},
 	{"returns", case_returns},
 	{"garbage", case_garbage},
 	{"threads", case_threads},

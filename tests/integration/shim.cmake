@@ -9,6 +9,7 @@ foreach(name shim_apis shim_guest shim_killed shim_many shim_told)
 	add_dependencies(integration_${name} lithos_shim lithos_sim)
 endforeach()
 
+lithos_bats_test(shim_doors)
 lithos_bats_test(shim_faults)
 lithos_bats_test(shim_load)
 lithos_bats_test(shim_quota)

@@ -20,7 +20,7 @@ left_alone() {
 	assert_equal "$(field used)" 132 used
 	assert_equal "$(field right)" 1 right
 	assert_equal "$(nr_complaints)" 1 "lines of log"
-	assert_line "^lithos: level=warn .*$2"
+	assert_line "^lithos: level=error msg=\"unconfined: .*$2"
 	trace 'used == chip and not any(grid.hang for grid in g)'
 }
 
@@ -32,15 +32,15 @@ left_alone() {
 }
 
 @test "a tools table of another size" {
-	left_alone table-size=104 'launch hook not available.*reason="unknown driver"'
+	left_alone table-size=104 'launch hook not available: unknown driver"'
 }
 
 @test "no tools table" {
-	left_alone no-table 'launch hook not available.*reason="unknown driver"'
+	left_alone no-table 'launch hook not available: unknown driver"'
 }
 
 @test "another tool holds the subscription" {
-	left_alone subscribe-busy 'launch hook not available.*reason="another tool holds it"'
+	left_alone subscribe-busy 'launch hook not available: another tool holds it"'
 }
 
 @test "an unknown descriptor version" {
@@ -95,7 +95,8 @@ $1"
 	run calls 'print("init=%d" % cuda.cuInit(0))
 print("attribute=%d" % cuda.cuDeviceGetAttribute(ctypes.byref(n), 16, 0), "sms=%d" % n.value)'
 	assert_status 0
-	assert_equal "$(nr_complaints)" 1
+	assert_equal "$(nr_complaints)" 2
+	assert_line 'level=error msg="unconfined: .* lacks a symbol that lithos needs"'
 	assert_line 'level=warn msg="driver lacks a symbol, forwarding only" symbol=cuGetErrorName'
 	assert_equal "$(field init)" 0
 	assert_equal "$(field sms)" 44

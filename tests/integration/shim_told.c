@@ -3,9 +3,13 @@
  * What a tenant is told and what it gets: the SM count before and after the first context, the SMs
  * that a grid of one wave ran on, and whether results are right. One line of key=value; --forks N
  * does it in N children as well, which fork before the driver is started.
+ *
+ * --driver NAME opens the driver by that name or path, as some programs do. --beside NAME does so
+ * after the usual way, and uses what that one gives: a context of its own, and a grid there.
  */
 #include "prog.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +61,34 @@ static bool saxpy_is_right(const struct prog *prog)
 	return is_right;
 }
 
+/* A second way to the driver in the same process: SMs that a grid of its own context reaches. */
+static unsigned int nr_sms_beside(const char *library)
+{
+	CUresult (*create)(CUcontext * context, unsigned int flags, CUdevice device);
+	struct prog prog = {0};
+	CUcontext context;
+
+	cu_library = library;
+	CHECK(cu_open() == 0);
+	void *address = dlsym(cu_handle, "cuCtxCreate_v2");
+	memcpy(&create, &address, sizeof(create));
+	MUST(create(&context, 0, 0));
+	MUST(cu.ModuleLoadData(&prog.module, prog_ptx));
+	prog_functions(&prog, prog.module);
+	unsigned int nr_used = nr_sms_used(&prog, 8 * 132);
+	MUST(cu.CtxDestroy(context));
+	return nr_used;
+}
+
+static const char *text_option(int argc, char **argv, const char *name)
+{
+	for (int i = 1; i + 1 < argc; i++) {
+		if (strcmp(argv[i], name) == 0)
+			return argv[i + 1];
+	}
+	return NULL;
+}
+
 static int tell(void)
 {
 	struct prog prog;
@@ -83,5 +115,9 @@ int main(int argc, char **argv)
 		CHECK(child > 0 && waitpid(child, &status, 0) == child);
 		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == PROG_PASS);
 	}
-	return tell();
+	if (text_option(argc, argv, "--driver"))
+		cu_library = text_option(argc, argv, "--driver");
+	if (tell() == PROG_PASS && text_option(argc, argv, "--beside"))
+		printf("beside=%u\n", nr_sms_beside(text_option(argc, argv, "--beside")));
+	return prog_result();
 }

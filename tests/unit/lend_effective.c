@@ -244,6 +244,46 @@ static void wild_world(unsigned int *seed)
 	}
 }
 
+static void lends_after_a_look(uint64_t now_ns, struct tpcset expected)
+{
+	const struct tpcset nobody = {{0}};
+	struct tpcset found;
+
+	lend_look_at_beats(&world.view, world.peer, now_ns);
+	found = lend_lendable(&world.view, world.peer, &nobody);
+	assert_memory_equal(&found, &expected, sizeof(found));
+}
+
+/* A works on 2-3 and is stopped, with no daemon to call it stalled. */
+static void test_old_beat(void **state)
+{
+	struct shm_proc *first = &world.activity[0].proc[0], *second = &world.activity[0].proc[1];
+	const uint64_t now = 10ull * LEND_STALL_NS;
+
+	(void)state;
+	first->active = 1;
+	lends(bits(4, 7));
+	/* Never beaten: it may be beginning. */
+	lends_after_a_look(now, bits(4, 7));
+	first->beat_ns = now - LEND_STALL_NS + 1;
+	lends_after_a_look(now, bits(4, 7));
+	first->beat_ns = now - LEND_STALL_NS;
+	lends_after_a_look(now, bits(2, 7));
+	/* One that answers is enough, and a beat of the future is an answer. */
+	second->active = 1;
+	second->beat_ns = UINT64_MAX;
+	lends_after_a_look(now, bits(4, 7));
+	second->active = 0;
+	lends_after_a_look(now, bits(2, 7));
+	/* Another tenant's beats say nothing. */
+	world.peer[0].tag = lend_tag(8);
+	lends_after_a_look(now, bits(4, 7));
+	world.peer[0].tag = lend_tag(7);
+	/* It goes on. */
+	first->beat_ns = now;
+	lends_after_a_look(now, bits(4, 7));
+}
+
 static void test_garbage(void **state)
 {
 	unsigned int seed = 1;
@@ -287,6 +327,7 @@ int main(void)
 		cmocka_unit_test_setup(test_grant, setup),
 		cmocka_unit_test_setup(test_fallback, setup),
 		cmocka_unit_test_setup(test_garbage, setup),
+		cmocka_unit_test_setup(test_old_beat, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

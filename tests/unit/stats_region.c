@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The statistics file: made private and sparse, read back, and refused when damaged. */
+/* The statistics file: made private and reserved, read back, and refused when damaged. */
 #include "base_files.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "base/stats_file.h"
 
@@ -24,7 +25,8 @@ static void test_create_and_read(void **state)
 	assert_int_equal(stat(path_in(*state, "stats.42"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(st.st_size, sizeof(struct stats_region));
-	assert_true(st.st_blocks * 512 < 100000);
+	/* Reserved: no store into it may find the file system full. */
+	assert_true((size_t)st.st_blocks * 512 >= sizeof(struct stats_region));
 	assert_int_equal(mine->header.pid, 42);
 	assert_int_equal(mine->header.nr_counters, STATS_NR_COUNTERS);
 	assert_true(mine->header.started_ns > 0);
@@ -41,6 +43,26 @@ static void test_create_and_read(void **state)
 	stats_region_unmap(copy);
 	stats_region_unmap(mine);
 	stats_region_unmap(NULL);
+}
+
+/* A limit that the file would pass: no signal, no statistics, no file. */
+static void test_file_limit(void **state)
+{
+	struct stats_region *mine = NULL;
+	struct rlimit before, small;
+	struct stat st;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = sizeof(*mine) - 1;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(stats_region_create(*state, 77, &mine), -EFBIG);
+	assert_int_equal(stat(path_in(*state, "stats.77"), &st), -1);
+	small.rlim_cur = sizeof(*mine);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	assert_int_equal(stats_region_create(*state, 77, &mine), 0);
+	stats_region_unmap(mine);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
 static void test_exec_gets_another_name(void **state)
@@ -129,6 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create_and_read),
+		cmocka_unit_test(test_file_limit),
 		cmocka_unit_test(test_exec_gets_another_name),
 		cmocka_unit_test(test_create_fails_cleanly),
 		cmocka_unit_test(test_damaged_headers_are_refused),

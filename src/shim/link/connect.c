@@ -58,6 +58,7 @@ struct link link_state;
 
 static struct {
 	uint8_t token[PROTO_TOKEN_BYTES];
+	int has_token;
 	struct link_device device;
 	int is_tried;
 	int activity_fd;
@@ -91,10 +92,18 @@ int link_is_wanted(void)
 
 	if (!options->token[0] || !options->socket[0] || !strcmp(options->socket, "none"))
 		return 0;
-	if (!token_read(options->token, keeper.token))
+	keeper.has_token = !token_read(options->token, keeper.token);
+	if (keeper.has_token)
 		return 1;
 	log_line(NULL, LOG_WARN, "msg=\"LITHOS_TOKEN is not 32 hex digits: no daemon\"");
 	return 0;
+}
+
+int link_token(uint8_t ret_token[PROTO_TOKEN_BYTES])
+{
+	if (keeper.has_token)
+		memcpy(ret_token, keeper.token, sizeof(keeper.token));
+	return keeper.has_token;
 }
 
 static void socket_set(int fd)

@@ -18,6 +18,9 @@ struct tpcset;
 void link_read_told(const char *text);
 const struct tpcset *link_told(void);
 
+/* The tenant's token; 0 when there is none. */
+int link_token(uint8_t ret_token[16]);
+
 /* What the device must be for the daemon's topology to hold. */
 struct link_device {
 	uint8_t uuid[16];

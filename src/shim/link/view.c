@@ -184,6 +184,7 @@ static __attribute__((noinline)) void view_look_at_timers(struct share_view *vie
 
 	view->busy = (struct tpcset){{0}};
 	view->busy_till_ns = now_ns + BUSY_FOR_NS;
+	lend_look_at_beats(&view->lend, link_state.peer, now_ns);
 	/* An owner's blocks go before best effort's on the hardware: no timer is in its way. */
 	if (view->lend.is_owner)
 		return;

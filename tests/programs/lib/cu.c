@@ -27,9 +27,11 @@ static const struct {
 #undef CU
 };
 
+const char *cu_library = "libcuda.so.1";
+
 int cu_open(void)
 {
-	cu_handle = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
+	cu_handle = dlopen(cu_library, RTLD_NOW | RTLD_GLOBAL);
 	if (!cu_handle) {
 		fprintf(stderr, "%s\n", dlerror());
 		return -ENOENT;
@@ -37,7 +39,7 @@ int cu_open(void)
 	for (size_t i = 0; i < sizeof(cu_rows) / sizeof(cu_rows[0]); i++) {
 		void *address = dlsym(cu_handle, cu_rows[i].symbol);
 		if (!address) {
-			fprintf(stderr, "libcuda.so.1 lacks %s\n", cu_rows[i].symbol);
+			fprintf(stderr, "%s lacks %s\n", cu_library, cu_rows[i].symbol);
 			return -ENOSYS;
 		}
 		memcpy((char *)&cu + cu_rows[i].offset, &address, sizeof(address));

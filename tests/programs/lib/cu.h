@@ -22,6 +22,9 @@ extern void *cu_handle;
 /* 0, -ENOENT without a libcuda.so.1, -ENOSYS when it lacks a symbol of cu.def (named on stderr). */
 int cu_open(void);
 
+/* What it opens, for programs that come in by another door. */
+extern const char *cu_library;
+
 /* "CUDA_SUCCESS" and so on, also before cuInit; never NULL. */
 const char *cu_name(CUresult result);
 

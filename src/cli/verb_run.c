@@ -26,6 +26,7 @@
 #include "cli/paths.h"
 #include "cli/run/child.h"
 #include "cli/run/environment.h"
+#include "cli/run/escape.h"
 #include "cli/run/gpus.h"
 #include "cli/run/reservation.h"
 #include "cli/run/run_dir.h"
@@ -39,6 +40,7 @@ enum {
 	KEY_SIM,
 	KEY_GPU,
 	KEY_NO_MPS,
+	KEY_STRICT,
 	KEY_SLO,
 	KEY_SLIP,
 	KEY_MEMORY
@@ -55,6 +57,7 @@ struct run_args {
 	int has_profile;
 	int has_sim;
 	int avoids_mps;
+	int is_strict;
 	char **command;
 };
 
@@ -78,6 +81,8 @@ static const struct argp_option argp_options[] = {
 	 "GPU then alternates between this program and the others",
 	 0},
 	{"sim", KEY_SIM, NULL, 0, "Use the simulated GPU", 0},
+	{"strict", KEY_STRICT, NULL, 0,
+	 "End processes of the program that have the driver without lithos, and exit with 125", 0},
 	{"slo", KEY_SLO, "MS", OPTION_HIDDEN, "Comes with a later part; refused", 0},
 	{"slip", KEY_SLIP, "FACTOR", OPTION_HIDDEN, "Comes with a later part; refused", 0},
 	{"memory", KEY_MEMORY, "SIZE", OPTION_HIDDEN, "Comes with a later part; refused", 0},
@@ -145,6 +150,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_NO_MPS:
 		args->avoids_mps = 1;
+		return 0;
+	case KEY_STRICT:
+		args->is_strict = 1;
 		return 0;
 	case ARGP_KEY_ARG:
 		take_command(args, state);
@@ -340,6 +348,8 @@ static void print_stats(const struct run_args *args, const char *run_dir)
 static int run_program(const struct run_args *args, const char *run_dir)
 {
 	struct reservation reservation;
+	struct escape escape;
+	struct child_watch *watch[] = {&reservation.watch, &escape.watch};
 	int code = EXIT_RUN_LITHOS;
 	int r;
 
@@ -347,8 +357,12 @@ static int run_program(const struct run_args *args, const char *run_dir)
 	reservation.choice.is_option = args->gpu != NULL;
 	reservation.avoids_mps = args->avoids_mps;
 	r = prepare(args, run_dir, &reservation);
-	if (r == 0)
-		code = child_run(args->command, &reservation.watch);
+	if (r == 0) {
+		escape_begin(&escape, &reservation, args->is_strict);
+		code = child_run(args->command, watch, environment_is_confined() ? 2 : 1);
+	}
+	if (r == 0 && environment_is_confined() && escape_end(&escape) > 0 && args->is_strict)
+		code = EXIT_RUN_LITHOS;
 	reservation_end(&reservation);
 	if (r == 0 && args->has_stats)
 		print_stats(args, run_dir);

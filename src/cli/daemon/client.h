@@ -18,6 +18,7 @@ union client_message {
 	struct proto_admit admit;
 	struct proto_admitted admitted;
 	struct proto_attach attach;
+	struct proto_unattached unattached;
 	struct proto_report report;
 	struct proto_text text;
 	unsigned char bytes[PROTO_MAX_BYTES];

@@ -25,6 +25,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -65,18 +66,33 @@ static int is_from_process(const struct signalfd_siginfo *info)
 	return info->ssi_code <= 0;
 }
 
+/* Takes who has ended, adopted ones too. The exit code when the child did, else -1. */
+static int reap(pid_t child)
+{
+	int code = -1, status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == child)
+			code = exit_code(status);
+	}
+	return code;
+}
+
 /* Takes the signals that are pending. The exit code once the child has ended, before that -1. */
 static int take_signals(int signals, pid_t child)
 {
 	struct signalfd_siginfo info;
-	int status;
 
 	while (read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo != SIGCHLD) {
 			if (is_from_process(&info))
 				(void)kill(child, (int)info.ssi_signo);
-		} else if (waitpid(child, &status, WNOHANG) == child) {
-			return exit_code(status);
+		} else {
+			int code = reap(child);
+
+			if (code >= 0)
+				return code;
 		}
 	}
 	return -1;
@@ -102,23 +118,39 @@ static int time_left(const struct child_watch *watch)
 	return left < INT_MAX ? (int)left : INT_MAX;
 }
 
-static int wait_for(pid_t child, int signals, struct child_watch *watch)
+static int first_of(struct child_watch *const *watch, size_t nr)
+{
+	int first = -1;
+
+	for (size_t i = 0; i < nr; i++) {
+		int left = time_left(watch[i]);
+
+		if (left >= 0 && (first < 0 || left < first))
+			first = left;
+	}
+	return first;
+}
+
+static int wait_for(pid_t child, int signals, struct child_watch *const *watch, size_t nr)
 {
 	for (;;) {
-		struct pollfd poll_fds[2] = {{.fd = signals, .events = POLLIN},
-					     {.fd = watch->fd, .events = POLLIN}};
+		struct pollfd poll_fds[1 + CHILD_MAX_WATCHES] = {{.fd = signals, .events = POLLIN}};
 		int code;
 
-		(void)poll(poll_fds, 2, time_left(watch));
+		for (size_t i = 0; i < nr; i++)
+			poll_fds[1 + i] = (struct pollfd){.fd = watch[i]->fd, .events = POLLIN};
+		(void)poll(poll_fds, (nfds_t)(1 + nr), first_of(watch, nr));
 		code = take_signals(signals, child);
 		if (code >= 0)
 			return code;
-		if (poll_fds[1].revents != 0 || time_left(watch) == 0)
-			watch->service(watch);
+		for (size_t i = 0; i < nr; i++) {
+			if (poll_fds[1 + i].revents != 0 || time_left(watch[i]) == 0)
+				watch[i]->service(watch[i]);
+		}
 	}
 }
 
-int child_run(char *const *argv, struct child_watch *watch)
+int child_run(char *const *argv, struct child_watch *const *watch, size_t nr)
 {
 	struct sigaction plain = {.sa_handler = SIG_DFL};
 	sigset_t watched;
@@ -127,6 +159,8 @@ int child_run(char *const *argv, struct child_watch *watch)
 	int code = EXIT_RUN_LITHOS;
 	int signals;
 
+	/* Whose parent ends becomes our child, so that run/escape.c finds it. */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	/* With SIGCHLD ignored, as some parents leave it, the child's status would be lost. */
 	(void)sigaction(SIGCHLD, &plain, NULL);
 	watched_signals(&watched);
@@ -139,7 +173,7 @@ int child_run(char *const *argv, struct child_watch *watch)
 	if (child < 0)
 		cli_error("cannot start a process: %s", strerror(errno));
 	else
-		code = wait_for(child, signals, watch);
+		code = wait_for(child, signals, watch, nr);
 	if (signals >= 0)
 		(void)close(signals);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);

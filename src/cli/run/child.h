@@ -3,6 +3,7 @@
 #ifndef LITHOS_CLI_RUN_CHILD_H
 #define LITHOS_CLI_RUN_CHILD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -15,13 +16,15 @@ struct child_watch {
 	void (*service)(struct child_watch *watch);
 };
 
+#define CHILD_MAX_WATCHES 2
+
 /*
  * Runs argv[0] (searched on PATH) as a child and waits until it ends. Returns the exit code that
  * `lithos run` passes on: the child's own, 128+N after signal N, 127 when the program does not
  * exist, 126 when it cannot be executed, 125 when there is no child. Says on stderr what went wrong
- * in the last three cases. Single-threaded callers only: it changes the signal
- * mask and restores it.
+ * in the last three cases. Processes of it whose parents end become ours. Single-threaded callers
+ * only: it changes the signal mask and restores it.
  */
-int child_run(char *const *argv, struct child_watch *watch);
+int child_run(char *const *argv, struct child_watch *const *watch, size_t nr);
 
 #endif

@@ -87,6 +87,11 @@ int environment_is_tenant(void)
 	return options_environment(TOKEN_VARIABLE) != NULL;
 }
 
+int environment_is_confined(void)
+{
+	return environment_is_tenant() || options_environment(variable_of("tpc_quota")) != NULL;
+}
+
 void environment_leave_tenant(void)
 {
 	(void)unsetenv(TOKEN_VARIABLE);

@@ -23,6 +23,9 @@ int environment_set_library_path(const char *shim_folder);
  */
 int environment_is_tenant(void);
 
+/* The program is to stay on its TPCs: it is a tenant, or has a quota. */
+int environment_is_confined(void);
+
 /* Forgets the tenant this process is part of, so that a new one can be made. */
 void environment_leave_tenant(void);
 

@@ -280,6 +280,24 @@ int reservation_take(struct reservation *reservation, const struct options *opti
 	return 0;
 }
 
+int reservation_tell_unconfined(const struct reservation *reservation, uint32_t pid,
+				const char *what)
+{
+	union client_message message;
+	struct proto_unattached *said = &message.unattached;
+
+	/* While the connection is being made anew, the first message must be another. */
+	if (!reservation->is_held || reservation->link.fd < 0 || reservation->has_said_lost)
+		return -ENOTCONN;
+	client_message_init(&message, PROTO_UNATTACHED, sizeof(*said));
+	memcpy(said->token, reservation->admitted.token, sizeof(said->token));
+	said->confinement = PROTO_UNCONFINED;
+	said->pid = pid;
+	(void)snprintf(said->reason, sizeof(said->reason), "it has the driver itself: %.*s",
+		       (int)sizeof(said->reason) - 32, what);
+	return client_send(reservation->link.fd, &message, 0);
+}
+
 void reservation_token_text(const struct reservation *reservation,
 			    char ret_text[2 * PROTO_TOKEN_BYTES + 1])
 {

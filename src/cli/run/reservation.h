@@ -39,6 +39,10 @@ void reservation_init(struct reservation *reservation);
  */
 int reservation_take(struct reservation *reservation, const struct options *options);
 
+/* Tells the daemon of a process of the program; 0, or -errno when it cannot be told now. */
+int reservation_tell_unconfined(const struct reservation *reservation, uint32_t pid,
+				const char *what);
+
 /* The same bytes as hexadecimal text, for LITHOS_TOKEN. */
 void reservation_token_text(const struct reservation *reservation,
 			    char ret_text[2 * PROTO_TOKEN_BYTES + 1]);

@@ -3,16 +3,16 @@
  * Closing what a client chose.
  *
  * close() may block for as long as the file likes: a TCP socket with unsent data and SO_LINGER, a
- * file of a FUSE file system whose server sleeps. A client can pass such a descriptor to the daemon,
- * and it is enough that it lies in the queue of a connection: the kernel closes it with the
+ * file of a FUSE file system whose server sleeps. A client can pass such a descriptor to the
+ * daemon, and it is enough that it lies in the queue of a connection: the kernel closes it with the
  * connection. The daemon has one thread, so it must not be the one that closes.
  *
- * Who may have chosen a file is closed by a thread that is started for it and takes what else waits;
- * it ends when nothing does. A user has at most MAX_THREADS_USER of them busy, so one user's blocked
- * files do not keep another's waiting; what has no thread waits in a list. What is not closed yet
- * counts against the user's limit of connections (server.c): who blocks many is let in no more. Well
- * behaved clients leave their queues empty and pass nothing but an activity, so that normally there
- * is no thread at all.
+ * Who may have chosen a file is closed by a thread that is started for it and takes what else
+ * waits; it ends when nothing does. A user has at most MAX_THREADS_USER of them busy, so one user's
+ * blocked files do not keep another's waiting; what has no thread waits in a list. What is not
+ * closed yet counts against the user's limit of connections (server.c): who blocks many is let in
+ * no more. Well behaved clients leave their queues empty and pass nothing but an activity, so that
+ * normally there is no thread at all.
  *
  * An empty queue is found out after the connection was shut down, when nobody can add to it any
  * more: with SO_PASSCRED every packet, also one of no length, brings control data, and the end of

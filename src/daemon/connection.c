@@ -5,16 +5,16 @@
  * A packet is a message, so there is nothing to reassemble, and what is not exactly a message ends
  * the connection. Each is looked at in the queue first (MSG_PEEK), with a descriptor of our own for
  * what it passes, and taken out only when every file that it passes has one: the kernel closes what
- * has none, and close() on a file that a client chose may block (closer.c). So nothing that a client
- * passed is ever closed here.
+ * has none, and close() on a file that a client chose may block (closer.c). So nothing that a
+ * client passed is ever closed here.
  *
- * A dropped connection is closed at once and freed at the end of the round, because whoever found it
- * broken may be walking the list. Its reservation is given up there, too.
+ * A dropped connection is closed at once and freed at the end of the round, because whoever found
+ * it broken may be walking the list. Its reservation is given up there, too.
  *
- * A report is a memfd, and one that nobody reads is memory that nobody uses. So a connection has one
- * at most, a user has MAX_REPORTS_USER, and a connection that ends with an unread one is kept, shut
- * down but open, until the client has read or closed its side: only its own side knows. A client that
- * keeps the memfd after reading it pays with a descriptor of its own.
+ * A report is a memfd, and one that nobody reads is memory that nobody uses. So a connection has
+ * one at most, a user has MAX_REPORTS_USER, and a connection that ends with an unread one is kept,
+ * shut down but open, until the client has read or closed its side: only its own side knows. A
+ * client that keeps the memfd after reading it pays with a descriptor of its own.
  *
  * Tested by tests/integration/daemon_hostile.c and daemon_freeze.c.
  */

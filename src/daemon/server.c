@@ -2,14 +2,15 @@
 /*
  * The socket, its lock, and who comes in.
  *
- * A client gets one second for its first sound message; each user gets so many connections; a client
- * whose receive buffer is full loses its connection (connection.c). So no client can make the daemon
- * wait, and none can take what others need, up to the sum over users.
+ * A client gets one second for its first sound message; each user gets so many connections; a
+ * client whose receive buffer is full loses its connection (connection.c). So no client can make
+ * the daemon wait, and none can take what others need, up to the sum over users.
  *
  * One daemon a socket: a lock file beside it is held for life, which makes it safe to remove a
- * socket that a killed daemon left behind. A daemon that ends removes the socket first, while it may
- * still need seconds for MPS, and gives the lock back last, after the state file is closed. So who
- * wants a daemon starts the next one at once, which waits for the lock as long as nobody serves.
+ * socket that a killed daemon left behind. A daemon that ends removes the socket first, while it
+ * may still need seconds for MPS, and gives the lock back last, after the state file is closed. So
+ * who wants a daemon starts the next one at once, which waits for the lock as long as nobody
+ * serves.
  *
  * Out of descriptors: accepting pauses for 100 ms instead of spinning on a listening socket that is
  * always ready. Tested by tests/integration/daemon_hostile.c and daemon_many.c.

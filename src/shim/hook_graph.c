@@ -70,8 +70,8 @@ CUresult hook_cuGraphExecDestroy(CUgraphExec exec)
 }
 
 /*
- * Kernel handles mean other kernels once the driver has given them up, which is somewhere within the
- * call. What is known is forgotten before, so that whoever is given a handle meanwhile inherits
+ * Kernel handles mean other kernels once the driver has given them up, which is somewhere within
+ * the call. What is known is forgotten before, so that whoever is given a handle meanwhile inherits
  * nothing; and after, as a launch that was under way may have noted the old kernel once more.
  */
 static void handles_flush(void)

@@ -159,7 +159,8 @@ mixes() {
 
 service() {
 	# shellcheck disable=SC2086 # options are words
-	timeout -k 5 120 "$python" "$here/service.py" --out "$out/service.json" ${SERVICE_OPTIONS:-} &&
+	timeout -k 5 120 "$python" "$here/service.py" --out "$out/service.json" \
+		${SERVICE_OPTIONS:-} &&
 		timeout -k 5 120 "$lithos" run --quota 100% -- "$python" "$here/service.py" \
 			--out "$out/service-lithos.json" ${SERVICE_OPTIONS:-}
 }

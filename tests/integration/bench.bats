@@ -127,8 +127,8 @@ result() {
 	fi
 	LITHOS_REAL_LIBCUDA=$LITHOS run "$LITHOS" bench --target gpu --python false --out out.json
 	assert_status 1
-	assert_equal "$output" "lithos: bench: 'false' is no Python with PyTorch that sees the GPU, \
-which hybrid needs: name one with --python; --scenario long and --target sim need none"
+	assert_equal "$output" "lithos: bench: 'false' is no Python with PyTorch that sees the \
+GPU, which hybrid needs: name one with --python; --scenario long and --target sim need none"
 	[ ! -e out.json ]
 }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Which GPU a tenant gets, and what its program finds in CUDA_VISIBLE_DEVICES: the form that its user
-# chose. The real lithosd, started privately, on one simulated GPU and on two.
+# Which GPU a tenant gets, and what its program finds in CUDA_VISIBLE_DEVICES: the form that its
+# user chose. The real lithosd, started privately, on one simulated GPU and on two.
 # The programs' own shells expand what stands in single quotes.
-# shellcheck disable=SC2016
+# bats runs each test in a shell of its own, and what it exports is meant for it alone.
+# shellcheck disable=SC2016,SC2030,SC2031
 
 bats_require_minimum_version 1.5.0
 load common
@@ -83,7 +84,8 @@ with() {
 	with "$SECOND" "$SECOND" 1
 	with GPU-6c697469 GPU-6c697469 1
 	with GPU-6C697469,5,0 GPU-6C697469 1
-	with GPU-00,GPU-6c697469 GPU-00,GPU-6c697469 0 || with GPU-00,GPU-6c697469 GPU-00,GPU-6c697469 1
+	with GPU-00,GPU-6c697469 GPU-00,GPU-6c697469 0 ||
+		with GPU-00,GPU-6c697469 GPU-00,GPU-6c697469 1
 	local value
 	for value in '' -1 7,0; do
 		export CUDA_VISIBLE_DEVICES=$value

@@ -260,7 +260,8 @@ wait_for_file() {
 }
 
 @test "a limit of file sizes ends neither lithos nor the program, which has it, too" {
-	run bash -c 'ulimit -f 0; exec env LITHOS_SOCKET=none LITHOS_CACHE_DIR="$PWD" "$0" run --sim \
+	run bash -c 'ulimit -f 0; exec env LITHOS_SOCKET=none LITHOS_CACHE_DIR="$PWD" "$0" \
+		run --sim \
 		--quota 4 -- "$1"' "$LITHOS" "$PROGRAMS/once"
 	assert_status 0
 	run bash -c 'ulimit -f 0; exec env LITHOS_SOCKET=none "$0" run -- sh -c \

@@ -206,7 +206,8 @@ unset 0000000000000000000000000000001f [] []"
 
 @test "notices are printed while the program runs" {
 	daemon --notice 'MPS was restarted'
-	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done; exit 3' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done; exit 3' \
+		2> said 3>&- &
 	local run_pid=$! code=0
 	wait_for grep -qx 'lithos: MPS was restarted' said
 	touch go
@@ -238,7 +239,8 @@ cpu_of() {
 
 @test "while there is no daemon, however long, nobody spins" {
 	daemon
-	"$LITHOS" run -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'while [ ! -e go ]; do sleep 0.05; done' \
+		2> said 3>&- &
 	local run_pid=$! before
 	wait_for grep -q admit daemon.log
 	stop_daemon
@@ -266,7 +268,8 @@ cpu_of() {
 
 @test "a daemon that does not want the reservation back is not asked again" {
 	daemon
-	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' \
+		2> said 3>&- &
 	local run_pid=$!
 	wait_for grep -q admit daemon.log
 	stop_daemon
@@ -280,7 +283,8 @@ cpu_of() {
 
 @test "a daemon that closes or babbles is asked again, but not in a loop" {
 	daemon
-	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' 2> said 3>&- &
+	"$LITHOS" run -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' \
+		2> said 3>&- &
 	local run_pid=$! how
 	wait_for grep -q admit daemon.log
 	for how in close garbage; do

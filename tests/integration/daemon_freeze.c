@@ -22,7 +22,7 @@
 
 static struct test_daemon d;
 
-/* --- files whose close() blocks ----------------------------------------------------------------- */
+/* --- files whose close() blocks --------------------------------------------------------------- */
 
 struct blocker {
 	int fd;   /* has unsent data and lingers */
@@ -133,7 +133,7 @@ static void test_blockers(void)
 		(void)close(blocker[way].peer);
 }
 
-/* --- descriptors that are left ------------------------------------------------------------------ */
+/* --- descriptors that are left ---------------------------------------------------------------- */
 
 static int nr_daemon_fds(void)
 {
@@ -167,7 +167,7 @@ static void test_no_length(void)
 	(void)close(null);
 }
 
-/* --- reports ------------------------------------------------------------------------------------ */
+/* --- reports ---------------------------------------------------------------------------------- */
 
 static void ask(int fd)
 {

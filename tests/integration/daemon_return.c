@@ -180,8 +180,8 @@ static void test_all_come_back(void)
 	(void)close(fds[0]);
 }
 
-/* One process dies while there is no daemon, one is stopped, one never comes back, one comes back as
- * another version: it cannot attach, and keeps its TPCs. */
+/* One process dies while there is no daemon, one is stopped, one never comes back, one comes back
+ * as another version: it cannot attach, and keeps its TPCs. */
 static void test_some_do_not(void)
 {
 	struct proto_admitted dead, stopped, lost, older;

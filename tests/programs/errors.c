@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that the driver refuses, each behind launches that may be held back: whoever holds calls must
- * tell the error at the call, and nobody else of it.
+ * Calls that the driver refuses, each behind launches that may be held back: whoever holds calls
+ * must tell the error at the call, and nobody else of it.
  *
  *   errors [--rounds N]
  *
- * In each round every wrong call comes behind two launches that are right, and before one: the wrong one
- * answers with an error, the right ones with success, and all of those have run in the end.
+ * In each round every wrong call comes behind two launches that are right, and before one: the
+ * wrong one answers with an error, the right ones with success, and all of those have run in the
+ * end.
  */
 #include "prog.h"
 

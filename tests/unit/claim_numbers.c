@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Numbers of launches at their end: works that are under way go on, no new one begins, and once none is
- * left the words are cleared and the numbers start again, without anybody waiting for the GPU.
+ * Numbers of launches at their end: works that are under way go on, no new one begins, and once
+ * none is left the words are cleared and the numbers start again, without anybody waiting for the
+ * GPU.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -243,7 +243,8 @@ static int wait_for_socket(struct child *daemon, const char *socket)
 	return 0;
 }
 
-/* What it answered, too: a daemon that runs and is not understood says nothing of that in its log. */
+/* What it answered, too: a daemon that runs and is not understood says nothing of that in its
+ * log. */
 static void describe_daemon(const struct child *daemon, int error, char ret_why[BENCH_TEXT_MAX])
 {
 	char words[BENCH_TEXT_MAX];

@@ -7,9 +7,10 @@
  *
  * Idea: a fixed name in $XDG_RUNTIME_DIR, which is the user's alone on a machine with logins, and
  * in /tmp under the user's number elsewhere (containers, batch nodes, sudo with somebody else's
- * XDG_RUNTIME_DIR), or in $TMPDIR where /tmp cannot be written. The folder counts only when a look at it, without following a link, shows a
- * directory of this user with mode 0700. In /tmp another user can take the name first: then lithos
- * refuses, and XDG_RUNTIME_DIR or LITHOS_SOCKET is the way out.
+ * XDG_RUNTIME_DIR), or in $TMPDIR where /tmp cannot be written. The folder counts only when a look
+ * at it, without following a link, shows a directory of this user with mode 0700. In /tmp another
+ * user can take the name first: then lithos refuses, and XDG_RUNTIME_DIR or LITHOS_SOCKET is the
+ * way out.
  *
  * Tested by tests/unit/cli_place.c.
  */

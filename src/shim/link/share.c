@@ -430,7 +430,8 @@ static int priority_range(int *ret_least, int *ret_greatest)
 	static _Atomic int is_known;
 
 	if (!atomic_load_explicit(&is_known, memory_order_acquire)) {
-		priority_range_fn ask = (priority_range_fn)slots_real("cuCtxGetStreamPriorityRange");
+		priority_range_fn ask =
+			(priority_range_fn)slots_real("cuCtxGetStreamPriorityRange");
 		if (!ask || ask(ret_least, ret_greatest))
 			return -1;
 		atomic_store_explicit(&range[0], *ret_least, memory_order_relaxed);

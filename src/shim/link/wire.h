@@ -30,7 +30,8 @@ int wire_send(int socket, const void *message, uint32_t bytes, int fd);
 
 /*
  * Takes one message. 0; -EAGAIN none there; -ECONNRESET the other side is gone; -EPROTO it makes no
- * sense; -EPROTONOSUPPORT it is of another version, which is logged. On error no descriptor is left open; else they are the caller's to close.
+ * sense; -EPROTONOSUPPORT it is of another version, which is logged. On error no descriptor is left
+ * open; else they are the caller's to close.
  */
 int wire_receive(int socket, struct wire_message *ret_message);
 

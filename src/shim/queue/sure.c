@@ -2,16 +2,17 @@
 /*
  * May the call be put off? Only if it is certain that the driver will accept it.
  *
- * A call that is held has answered "success" before the driver saw it. What the driver would refuse at
- * the call (memory that is none, a function that is NULL, flags that it does not know) the program must
- * be told at the call, or it goes on with a stream in which something is missing. So each held
- * call is checked for what the driver checks, as far as that can be known: that memory lies in one
- * allocation, alignments, flags, handles. What is not certain to be accepted is no error: such a call
- * waits until what is in front of it was submitted, and the driver judges it itself.
+ * A call that is held has answered "success" before the driver saw it. What the driver would refuse
+ * at the call (memory that is none, a function that is NULL, flags that it does not know) the
+ * program must be told at the call, or it goes on with a stream in which something is missing. So
+ * each held call is checked for what the driver checks, as far as that can be known: that memory
+ * lies in one allocation, alignments, flags, handles. What is not certain to be accepted is no
+ * error: such a call waits until what is in front of it was submitted, and the driver judges it
+ * itself.
  *
- * The driver does not say everything. A copy over two mappings that lie side by side is legal and not
- * certain here: it only waits. An offset beyond the end of an array is not found, and told late, at
- * the next synchronisation.
+ * The driver does not say everything. A copy over two mappings that lie side by side is legal and
+ * not certain here: it only waits. An offset beyond the end of an array is not found, and told
+ * late, at the next synchronisation.
  *
  * Tested by tests/programs/errors.c with all launches held, and tests/unit/queue_order.c.
  */

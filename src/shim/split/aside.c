@@ -3,9 +3,9 @@
  * The thread aside.
  *
  * Two things cannot be done where they turn out to be needed. Other processes' memory is opened for
- * the dispatcher, which must not wait for the context (mapped.c). And the epoch word is written when
- * a grid of the driver's own made the process active (epoch.c): that is found in the descriptor hook,
- * where the driver must not be called, and no function of ours is called after it.
+ * the dispatcher, which must not wait for the context (mapped.c). And the epoch word is written
+ * when a grid of the driver's own made the process active (epoch.c): that is found in the
+ * descriptor hook, where the driver must not be called, and no function of ours is called after it.
  *
  * The thread sleeps until it is woken, looks at both, and sleeps again. It may be stuck in a driver
  * call for as long as the program's work lasts; then the other thing waits, too. It ends with the

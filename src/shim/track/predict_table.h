@@ -46,8 +46,9 @@ void predict_seen(uint32_t slot, uint64_t duration_ns, uint32_t nr_tpcs, int was
 void predict_set_width(uint32_t nr_tpcs);
 
 /*
- * What splitting knows of the shape (split/plan.c), kept with its place: another shape that takes the
- * place over finds 0. A note that is set in that moment may be the old one's. 0 without a place.
+ * What splitting knows of the shape (split/plan.c), kept with its place: another shape that takes
+ * the place over finds 0. A note that is set in that moment may be the old one's. 0 without a
+ * place.
  */
 uint32_t predict_note(uint32_t slot);
 void predict_set_note(uint32_t slot, uint32_t note);

@@ -435,10 +435,11 @@ static int check_machine(const struct bench *bench)
 static void choose_systems(struct bench *bench)
 {
 	struct bench_options *options = &bench->options;
-	size_t nr = systems_of(options->scenario, options->systems);
+	size_t nr;
 
 	if (options->nr_systems > 0)
 		return;
+	nr = systems_of(options->scenario, options->systems);
 	if (!services_has_mps(bench))
 		cli_error("bench: no %s: systems that need MPS are left out (--mps-control)",
 			  options->mps_control != NULL ? options->mps_control : MPS_CONTROL_NAME);

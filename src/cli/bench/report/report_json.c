@@ -238,7 +238,7 @@ static json_t *report_json(const struct bench *bench)
 /* Where the results are written before they take the place of those before. */
 static int new_name(const char *path, char ret_path[2 * BENCH_PATH_MAX])
 {
-	int length = snprintf(ret_path, 2u * BENCH_PATH_MAX, "%s.new", path);
+	int length = snprintf(ret_path, (size_t)2 * BENCH_PATH_MAX, "%s.new", path);
 
 	return length > 0 && length < 2 * BENCH_PATH_MAX ? 0 : -ENAMETOOLONG;
 }

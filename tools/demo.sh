@@ -19,11 +19,9 @@ say() {
 }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
 
-# Prints the command, then runs it.
+# Prints the command, so that it can be copied and run in this folder, then runs it.
 show() {
 	local words="$*"
-	words=${words//$scratch/FOLDER}
-	words=${words//$build\//}
 	printf '$ %s\n' "${words//$PWD\//}"
 	"$@"
 }
@@ -104,8 +102,8 @@ printf '%s\n' "$native_line"
 must_have_run "$status"
 
 say "3. The same program, confined to $quota TPCs (2 SMs each) without a daemon, with statistics"
-confined=$(LITHOS_SOCKET=none show "$lithos" run "${sim[@]}" --quota "$quota" --stats -- "$where" \
-	2> "$scratch/stats") || status=$?
+confined=$(show env LITHOS_SOCKET=none "$lithos" run "${sim[@]}" --quota "$quota" --stats -- \
+	"$where" 2> "$scratch/stats") || status=$?
 printf '%s\n' "$confined"
 cat "$scratch/stats"
 must_have_run "$status"
@@ -115,7 +113,7 @@ must_have_run "$status"
 tenant() {
 	local name=$1 i
 	shift
-	show "$lithos" run "${sim[@]}" --tenant "$name" "$@" -- \
+	"$lithos" run "${sim[@]}" --tenant "$name" "$@" -- \
 		"$feed" --dir "$scratch" --name "$name" --ns 1000000 --blocks 1024 2> \
 		"$scratch/$name.err" &
 	started+=($!)
@@ -144,11 +142,12 @@ show_when() {
 		sleep 0.05
 	done
 	[ "$i" -lt 400 ] || give_up "what was to be seen never was:" "$(cat "$scratch/status")"
-	printf '$ bin/lithos status\n'
+	printf 'lithos status says:\n'
 	cut -c1-110 "$scratch/status"
 }
 
 say "4. Two programs: 'web' owns $quota TPCs, 'batch' has what nobody needs (best effort)"
+echo "   (README.md, 'Run it', has such a pair to copy)"
 touch "$scratch/pause.web"
 tenant web --quota "$quota" --stats
 tenant batch

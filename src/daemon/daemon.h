@@ -12,6 +12,7 @@
 
 #include "base/uuid.h"
 #include "daemon/config.h"
+#include "daemon/gpu_lock.h"
 #include "daemon/gpus.h"
 #include "daemon/loop.h"
 #include "daemon/mps/mps.h"
@@ -30,6 +31,7 @@ struct unattached;
 /* A GPU; its topology and owners are in the ledger, at the same index. */
 struct daemon_gpu {
 	char name[GPU_NAME_BYTES];
+	struct gpu_lock lock;
 	struct region board_region;
 	struct shm_board *board; /* the region's memory */
 	struct share share;

@@ -80,6 +80,7 @@ struct run {
 	struct loop_timer end_limit;
 	uint64_t idle_since_ns; /* 0: not idle */
 	int exit_status;
+	char locked[512]; /* why a GPU is another daemon's */
 };
 
 _Static_assert(END_NS > MPS_QUIT_NS + MPS_STOP_SIGNAL_TIMES * (uint64_t)MPS_SIGNAL_NS,
@@ -464,6 +465,29 @@ static int make_board(struct daemon *daemon, uint32_t index, const struct topolo
 	return 0;
 }
 
+/* The lock of the GPU that comes next; said when another daemon has it. */
+static int lock_gpu(struct run *run, const struct gpu_report *report)
+{
+	struct daemon *daemon = run->daemon;
+	const char *device = options_environment("LITHOS_SIM_DEVICE");
+	struct gpu_lock_place place = {.socket = daemon->config.socket};
+	char uuid[UUID_TEXT_BYTES];
+	int r;
+
+	if (daemon->config.is_simulated && (!device || !device[0]))
+		return 0;
+	if (daemon->config.is_simulated)
+		place.simulation = device;
+	if (daemon->ledger.nr_gpus >= LEDGER_MAX_GPUS)
+		return 0;
+	r = gpu_lock_take(&daemon->gpu[daemon->ledger.nr_gpus].lock, &daemon->loop,
+			  report->topology.uuid, &place, run->locked, sizeof(run->locked));
+	if (r < 0)
+		log_line(NULL, LOG_ERROR, "msg=\"GPU left alone\" uuid=%s why=\"%s\"",
+			 uuid_text(report->topology.uuid, uuid), run->locked);
+	return r;
+}
+
 static void on_gpu(void *cookie, const struct gpu_report *report)
 {
 	struct run *run = cookie;
@@ -476,10 +500,12 @@ static void on_gpu(void *cookie, const struct gpu_report *report)
 			 report->ordinal, report->name, report->text);
 		return;
 	}
-	if (!is_managed(&daemon->config, report->topology.uuid))
+	if (!is_managed(&daemon->config, report->topology.uuid) || lock_gpu(run, report) < 0)
 		return;
 	index = ledger_add_gpu(&daemon->ledger, &report->topology);
 	if (index < 0) {
+		if (daemon->ledger.nr_gpus < LEDGER_MAX_GPUS)
+			gpu_lock_release(&daemon->gpu[daemon->ledger.nr_gpus].lock);
 		log_line(NULL, LOG_WARN, "msg=\"GPU left alone\" ordinal=%u why=\"%s\"",
 			 report->ordinal, strerror(-index));
 		return;
@@ -527,7 +553,10 @@ static void on_gpus_known(void *cookie, const char *problem)
 	if (problem)
 		log_line(NULL, LOG_ERROR, "msg=\"GPUs\" problem=\"%s\"", problem);
 	if (!daemon->ledger.nr_gpus) {
-		fail(run, "no GPU to manage", problem ? problem : "none passed the self-test");
+		fail(run, "no GPU to manage",
+		     run->locked[0] ? run->locked
+		     : problem      ? problem
+				    : "none passed the self-test");
 		return;
 	}
 	r = start_serving(run, &nr_loaded);

@@ -126,6 +126,18 @@ void daemon_start(struct test_daemon *d)
 	(void)close(fd);
 }
 
+int daemon_start_in_vain(struct test_daemon *d)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0)
+		exec_daemon(d);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	return status;
+}
+
 int daemon_stop(struct test_daemon *d, int signal)
 {
 	int status = 0;

@@ -41,6 +41,8 @@ struct test_daemon {
 void daemon_prepare(struct test_daemon *d, const char *config_text);
 /* Starts `lithosd --sim` and waits until it listens. */
 void daemon_start(struct test_daemon *d);
+/* The same for one that must not get there: waits for its end. Its wait status. */
+int daemon_start_in_vain(struct test_daemon *d);
 /* Ends it with a signal and waits; its wait status. */
 int daemon_stop(struct test_daemon *d, int signal);
 /* Stops, shows the log when the test failed, removes the folder. */

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "daemon/daemon.h"
+#include "daemon/tenant/kin.h"
 #include "daemon/tenant/unattached.h"
 #include "sched/quota.h"
 
@@ -244,6 +245,8 @@ static void tenant_end(struct tenant *t)
 int tenant_reap(struct tenant *t)
 {
 	if (t->reservation || t->is_awaited || t->nr_processes || unattached_count(t->daemon, t))
+		return 0;
+	if (kin_lives(t))
 		return 0;
 	tenant_end(t);
 	return 1;

@@ -3,8 +3,8 @@
  * Tenants and their processes, as the daemon knows them.
  *
  * A tenant lives as long as one of: its reservation (the connection of `lithos run`), a process
- * that attached or said that it cannot, or, after a restart of the daemon, the time in which those
- * may come back. All structs belong to the daemon's one thread.
+ * that attached or said that it cannot, any other that was started with its token (kin.c), or, after
+ * a restart of the daemon, the time in which those may come back. All structs belong to the daemon's one thread.
  */
 #ifndef LITHOS_DAEMON_TENANT_H
 #define LITHOS_DAEMON_TENANT_H
@@ -22,6 +22,7 @@
 
 struct connection;
 struct daemon;
+struct kin;
 struct tenant;
 
 /* A process of a tenant that attached; it owns one line of the activity. */
@@ -62,8 +63,9 @@ struct tenant {
 	struct connection *reservation;
 	pid_t launcher_pid; /* who took the reservation last; 0: not known */
 	uint64_t launcher_start;
-	int is_awaited; /* the reservation is known from before a restart, and not back yet */
-	int is_dirty;   /* the state file does not have it as it is */
+	int is_awaited;  /* the reservation is known from before a restart, and not back yet */
+	struct kin *kin; /* processes with its token that were found when nothing else was left */
+	int is_dirty;    /* the state file does not have it as it is */
 	uint32_t nr_processes;
 	struct process *process[SHM_MAX_PROCS]; /* by line */
 

@@ -29,9 +29,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NR_TRIES   20
-#define WELCOME_MS 30000
-#define LINGER_MS  "2000"
+#define MAX_ENVIRONMENT 1024
+#define NR_TRIES        20
+#define WELCOME_MS      30000
+#define LINGER_MS       "2000"
 
 static int connect_to(const char *path)
 {
@@ -93,8 +94,21 @@ static int wait_for(pid_t pid)
 	return r == pid && status ? -EIO : 0;
 }
 
+/* The server outlives whoever starts it, and is no process of its tenant. */
+static void copy_environment(const char *ret_environment[MAX_ENVIRONMENT])
+{
+	size_t nr = 0;
+
+	for (char **word = environ; *word && nr < MAX_ENVIRONMENT - 1; word++) {
+		if (strncmp(*word, "LITHOS_TOKEN=", sizeof("LITHOS_TOKEN=") - 1) != 0)
+			ret_environment[nr++] = *word;
+	}
+	ret_environment[nr] = NULL;
+}
+
 static int spawn(const char *binary, const struct link_config *config)
 {
+	const char *environment[MAX_ENVIRONMENT];
 	char gpus[16];
 	const char *argv[] = {binary,     "--daemon",   "--linger", LINGER_MS,
 			      "--socket", config->path, "--gpus",   gpus,
@@ -105,6 +119,7 @@ static int spawn(const char *binary, const struct link_config *config)
 	pid_t pid;
 	int r;
 
+	copy_environment(environment);
 	(void)snprintf(gpus, sizeof(gpus), "%u", config->nr_gpus);
 	(void)sigemptyset(&none);
 	(void)sigfillset(&all);
@@ -115,7 +130,8 @@ static int spawn(const char *binary, const struct link_config *config)
 	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	(void)posix_spawnattr_setsigmask(&attr, &none);
 	(void)posix_spawnattr_setsigdefault(&attr, &all);
-	r = posix_spawn(&pid, binary, &actions, &attr, (char *const *)(uintptr_t)argv, environ);
+	r = posix_spawn(&pid, binary, &actions, &attr, (char *const *)(uintptr_t)argv,
+			(char *const *)(uintptr_t)environment);
 	(void)posix_spawn_file_actions_destroy(&actions);
 	(void)posix_spawnattr_destroy(&attr);
 	return r ? -r : wait_for(pid);

@@ -18,9 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
+#include "base/find/program_find.h"
 #include "base/options.h"
-#include "base/program_find.h"
 #include "cli/bench/bench.h"
 #include "cli/bench/children.h"
 #include "cli/bench/folder.h"

@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #include "base/uuid.h"
-#include "daemon/closer.h"
+#include "daemon/server/closer.h"
 
 #define BACKLOG    16
 #define ANSWER_MS  1000

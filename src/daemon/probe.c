@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/cache_dir.h"
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 #include "base/options.h"
 #include "daemon/gpus.h"
 #include "hw/driver.h"

@@ -13,8 +13,8 @@
 
 #include <lithos/proto.h>
 
-#include "daemon/closer.h"
-#include "daemon/server.h"
+#include "daemon/server/closer.h"
+#include "daemon/server/server.h"
 #include "daemon/status.h"
 #include "daemon/tenant/unattached.h"
 

@@ -35,7 +35,7 @@ entry_##name:                                                                   
 #include "../../api/cuda.def"
 #undef ENTRY
 
-	/* Tells the driver finder that this is not NVIDIA's file (base/driver_find.h). */
+	/* Tells the driver finder that this is not NVIDIA's file (base/find/driver_find.h). */
 	.section .note.lithos, "a", @note
 	.p2align 2
 	.long 7 /* length of the owner name */

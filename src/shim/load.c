@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 #include "base/log.h"
 #include "hw/qmd_allow.h"
 #include "shim/link/unconfined.h"

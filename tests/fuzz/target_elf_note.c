@@ -2,9 +2,9 @@
 /* ELF files and loader caches, in which a driver is looked for: any bytes get an answer. */
 #include <errno.h>
 
-#include "base/driver_find.h"
-#include "base/elf_note.h"
-#include "base/ldcache.h"
+#include "base/find/driver_find.h"
+#include "base/find/elf_note.h"
+#include "base/find/ldcache.h"
 #include "fuzz.h"
 
 static int note_path(void *cookie, const char *path)

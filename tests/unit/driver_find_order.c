@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 
 static char paths[8][300];
 

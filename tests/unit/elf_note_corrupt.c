@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-#include "base/driver_find.h"
-#include "base/elf_note.h"
+#include "base/find/driver_find.h"
+#include "base/find/elf_note.h"
 
 static const char *file_of(void **state)
 {

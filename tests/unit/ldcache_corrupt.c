@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "base/ldcache.h"
+#include "base/find/ldcache.h"
 
 static const struct cache_line lines[] = {
 	{"libz.so.1", "/lib/libz.so.1"},

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "base/program_find.h"
+#include "base/find/program_find.h"
 
 static char scratch[] = "/tmp/program_find.XXXXXX";
 

@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/find/program_find.h"
 #include "base/options.h"
-#include "base/program_find.h"
 #include "cli/daemon/client.h"
 #include "cli/status/status.h"
 

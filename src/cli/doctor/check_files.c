@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/cache_dir.h"
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 #include "base/options.h"
 #include "cli/doctor/finding.h"
 

@@ -6,7 +6,7 @@
  * to one program after the other, so a program waits for its neighbours' time slices and quotas
  * mean little, and nobody says so.
  *
- * Idea: look where the daemon looks (base/program_find.h), PATH first, then where drivers of
+ * Idea: look where the daemon looks (base/find/program_find.h), PATH first, then where drivers of
  * containers and of node operators lie. The control starts the server by its name, so the server
  * must lie beside it or on PATH. What it does badly: it does not start them, so programs that lie
  * there and do not work pass; the daemon's log says that.
@@ -16,8 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/find/program_find.h"
 #include "base/options.h"
-#include "base/program_find.h"
 #include "cli/doctor/finding.h"
 
 /* Where `program` is; the second list for where the first has none. */

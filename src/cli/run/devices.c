@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 #include "base/options.h"
 #include "cli/paths.h"
 #include "hw/driver.h"

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 #include "cli/cli.h"
 #include "cli/paths.h"
 #include "cli/run/reservation.h"

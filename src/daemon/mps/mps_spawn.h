@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "base/program_find.h" /* what they are called */
+#include "base/find/program_find.h" /* what they are called */
 
 /*
  * An absolute path. configured not empty: that file or nothing. Otherwise search_path (as $PATH,

@@ -23,8 +23,8 @@
 #include <lithos/proto.h>
 
 #include "base/log.h"
-#include "daemon/closer.h"
 #include "daemon/daemon.h"
+#include "daemon/server/closer.h"
 #include "daemon/tenant/tenant.h"
 #include "daemon/tenant/unattached.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ELF note that says "a lithos library, not a driver" to whoever looks for the real one
- * (base/driver_find.h). An allocated note section, so that the linker makes a PT_NOTE segment of
+ * (base/find/driver_find.h). An allocated note section, so that the linker makes a PT_NOTE segment of
  * it.
  */
 #include <stdint.h>

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "daemon/state_db.h"
+#include "daemon/state/state_db.h"
 #include "daemon/tenant/tenant.h"
 
 #define MAX_PRIORITY 1000u

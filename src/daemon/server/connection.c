@@ -29,9 +29,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "daemon/closer.h"
 #include "daemon/daemon.h"
-#include "daemon/server.h"
+#include "daemon/server/closer.h"
+#include "daemon/server/server.h"
 #include "daemon/tenant/tenant.h"
 #include "daemon/tenant/unattached.h"
 

@@ -17,7 +17,7 @@
  *
  * Tested by tests/unit/driver_find_order.c.
  */
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -26,8 +26,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/elf_note.h"
-#include "base/ldcache.h"
+#include "base/find/elf_note.h"
+#include "base/find/ldcache.h"
 
 #define DRIVER_SONAME "libcuda.so.1"
 #define FOLDER_BYTES  4096

@@ -11,7 +11,7 @@
  *
  * Tested by tests/unit/program_find.c.
  */
-#include "base/program_find.h"
+#include "base/find/program_find.h"
 
 #include <errno.h>
 #include <limits.h>

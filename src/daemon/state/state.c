@@ -21,7 +21,7 @@
  *
  * Tested by tests/integration/daemon_state.c and daemon_return.c.
  */
-#include "daemon/state.h"
+#include "daemon/state/state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "daemon/state_db.h"
+#include "daemon/state/state_db.h"
 #include "daemon/tenant/tenant.h"
 
 #define BOOT_ID_BYTES 40

@@ -6,6 +6,6 @@
 /* e_machine of a little-endian ELF64 file (EM_X86_64, ...); -ENOEXEC when it is none, -errno. */
 int elf_machine(const char *path);
 
-/* elf_has_note is declared in base/driver_find.h. */
+/* elf_has_note is declared in base/find/driver_find.h. */
 
 #endif

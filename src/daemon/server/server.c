@@ -15,7 +15,7 @@
  * Out of descriptors: accepting pauses for 100 ms instead of spinning on a listening socket that is
  * always ready. Tested by tests/integration/daemon_hostile.c and daemon_many.c.
  */
-#include "daemon/server.h"
+#include "daemon/server/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +31,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/closer.h"
 #include "daemon/daemon.h"
+#include "daemon/server/closer.h"
 #include "daemon/tenant/tenant.h"
 #include "daemon/tenant/unattached.h"
 

@@ -17,7 +17,7 @@
  *
  * Tested by tests/unit/elf_note_corrupt.c, also with every truncation of a real file.
  */
-#include "base/elf_note.h"
+#include "base/find/elf_note.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/driver_find.h"
+#include "base/find/driver_find.h"
 
 #define NOTE_BYTES   8192
 #define MAX_SEGMENTS 256

@@ -8,7 +8,7 @@
  *
  * Tested by tests/integration/daemon_state.c.
  */
-#include "daemon/state_db.h"
+#include "daemon/state/state_db.h"
 
 #include <errno.h>
 #include <string.h>

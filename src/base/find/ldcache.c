@@ -21,7 +21,7 @@
  *
  * Tested by tests/unit/ldcache_corrupt.c with truncations and random damage.
  */
-#include "base/ldcache.h"
+#include "base/find/ldcache.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -24,7 +24,7 @@
  *
  * Tested by tests/integration/daemon_freeze.c.
  */
-#include "daemon/closer.h"
+#include "daemon/server/closer.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -44,6 +44,13 @@ void config_defaults(struct config *config);
  */
 int config_read(struct config *config, const char *path, char *error, size_t error_size);
 
+/*
+ * How many keys of the file differ that count only at the start, and their names in ret_text. Both
+ * begin as config_defaults() and config_read() leave them.
+ */
+int config_restart_keys(const struct config *before, const struct config *after, char *ret_text,
+			size_t size);
+
 /* GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx, or the 32 digits alone. 0 or -EINVAL. */
 int config_parse_uuid(const char *text, size_t length, uint8_t ret_uuid[16]);
 

@@ -74,6 +74,7 @@ struct args {
 struct run {
 	struct daemon *daemon;
 	struct args args;
+	struct config as_read; /* from the file, before the command line changed it */
 	struct loop_io signals;
 	struct loop_timer idle;
 	struct loop_timer watchdog;
@@ -231,14 +232,26 @@ static void make_private(struct config *config)
 	beside(config, "mps-log", config->mps_log_directory);
 }
 
-/* The command line wins over the file, the file over the defaults. */
-static int configure(struct config *config, const struct args *args)
+static void set_defaults(struct config *config, const struct args *args)
 {
+	memset(config, 0, sizeof(*config));
 	config_defaults(config);
 	/* Nothing simulated is served by MPS, unless the file says so. */
 	if (args->is_simulated)
 		config->mps_mode = MPS_MODE_OFF;
-	if (read_file(config, args) < 0 || set_path(config->socket, args->socket, "the socket") < 0)
+}
+
+/* The command line wins over the file, the file over the defaults. */
+static int configure(struct run *run)
+{
+	struct config *config = &run->daemon->config;
+	const struct args *args = &run->args;
+
+	set_defaults(config, args);
+	if (read_file(config, args) < 0)
+		return -EINVAL;
+	run->as_read = *config;
+	if (set_path(config->socket, args->socket, "the socket") < 0)
 		return -EINVAL;
 	if (args->is_private)
 		make_private(config);
@@ -301,17 +314,22 @@ static void fail(struct run *run, const char *what, const char *why)
 
 static void read_again(struct run *run)
 {
-	struct config config = run->daemon->config;
-	char error[1024];
+	const char *path = run->daemon->config.path;
+	struct config config;
+	char error[1024], keys[512];
 
-	if (!config.path[0])
+	if (!path[0])
 		return;
-	if (config_read(&config, config.path, error, sizeof(error)) < 0) {
+	set_defaults(&config, &run->args);
+	if (config_read(&config, path, error, sizeof(error)) < 0) {
 		log_line(NULL, LOG_ERROR, "%s", error);
 		return;
 	}
 	set_log_level(&config);
 	log_line(NULL, LOG_INFO, "msg=\"log level read again\"");
+	if (config_restart_keys(&run->as_read, &config, keys, sizeof(keys)))
+		log_line(NULL, LOG_WARN,
+			 "msg=\"changed, and counts from the next start on\" keys=\"%s\"", keys);
 }
 
 static void on_signal(void *cookie, uint32_t events)
@@ -617,6 +635,15 @@ static int serve(struct run *run)
 	return r;
 }
 
+/* Without its folder a socket's error says nothing: it is named. */
+static const char *start_problem(struct run *run, int error)
+{
+	(void)snprintf(run->locked, sizeof(run->locked), "%s: %s", run->daemon->config.socket,
+		       strerror(-error));
+	return error == -ENOENT || error == -EACCES || error == -EROFS ? run->locked
+								       : strerror(-error);
+}
+
 static void remove_private_files(const struct config *config)
 {
 	static const char *const ends[] = {"", "-wal", "-shm"};
@@ -659,7 +686,7 @@ int main(int argc, char **argv)
 		return EXIT_BAD_CONFIG;
 	if (run.args.is_probe)
 		_exit(gpus_probe_main(PROBE_DESCRIPTOR));
-	if (configure(&the_daemon.config, &run.args) < 0)
+	if (configure(&run) < 0)
 		return EXIT_BAD_CONFIG;
 	set_log_level(&the_daemon.config);
 	if (run.args.is_check)
@@ -667,7 +694,8 @@ int main(int argc, char **argv)
 	r = serve(&run);
 	if (r < 0)
 		fail(&run, "cannot run",
-		     r == -EADDRINUSE ? "another lithosd serves this socket" : strerror(-r));
+		     r == -EADDRINUSE ? "another lithosd serves this socket"
+				      : start_problem(&run, r));
 	close_everything(&run);
 	return run.exit_status;
 }

@@ -119,9 +119,19 @@ yaml() {
 	yaml 'version: v1' 'log: info'
 	kill -HUP "$pid"
 	wait_for_line 'log level read again'
+	! grep -q 'counts from the next start' log || return 1
+	yaml 'version: v1' 'log: info' 'sharing:' '  bound_us: 300' 'limits:' '  tenants_per_user: 7'
+	kill -HUP "$pid"
+	wait_for_line 'counts from the next start on" keys="sharing.bound_us, limits.tenants_per_user"'
 	kill "$pid"
 	wait_for_end
 	assert_status 0
+}
+
+@test "a socket in a folder that is not there is named" {
+	run "$LITHOSD" --sim --private --socket "$BATS_TEST_TMPDIR/none/d.sock"
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"$BATS_TEST_TMPDIR/none/d.sock: No such file or directory"* ]]
 }
 
 @test "a second daemon on one socket is refused, the first goes on" {

@@ -131,9 +131,12 @@ static inline void nap(void)
 #define EVENTUALLY(condition)                                                                      \
 	do {                                                                                       \
 		double until_s = now_s() + PATIENCE_S;                                             \
-		while (!(condition) && now_s() < until_s)                                          \
+		int is_so = (condition);                                                           \
+		while (!is_so && now_s() < until_s) {                                              \
 			nap();                                                                     \
-		CHECK(condition);                                                                  \
+			is_so = (condition);                                                       \
+		}                                                                                  \
+		CHECK(is_so &&#condition);                                                         \
 	} while (0)
 
 static inline void launch(CUfunction function, uint64_t ns, unsigned int blocks)

@@ -117,14 +117,17 @@ hold() {
 	[ ! -e started ]
 }
 
-@test "lithos run that is killed frees what it had" {
+@test "lithos run that is killed leaves its program what it had, and that ends with the program" {
 	"$LITHOS" run --tenant doomed --quota 50 -- sh -c 'while [ -e "$PWD" ] && [ ! -e go ]; do sleep 0.05; done' \
 		3>&- &
 	local run_pid=$!
 	wait_for status '"doomed" in t'
 	kill -KILL "$run_pid"
+	wait "$run_pid" 2> /dev/null || true
+	sleep 1
+	status 't["doomed"]["own"] == 50 and g["free"] == 16' # its program is still there
+	touch go
 	wait_for status 'not t and g["free"] == 66'
-	touch go # its program is still there
 }
 
 @test "after the daemon was killed the reservation comes back to the next one" {

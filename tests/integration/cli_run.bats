@@ -243,9 +243,12 @@ wait_for_file() {
 
 @test "with a read-only /tmp all goes into TMPDIR" {
 	unshare -rm true 2> /dev/null || skip "no mount namespaces here"
-	run unshare -rm sh -c 'cd / && mount -t tmpfs none /mnt && mount -t tmpfs -o ro none /tmp &&
-		! touch /tmp/x 2> /dev/null && unset XDG_RUNTIME_DIR LITHOS_SOCKET &&
-		TMPDIR=/mnt "$0" run --sim -- sh -c '\''echo "$LITHOS_RUN_DIR $LITHOS_SOCKET"'\' "$LITHOS"
+	# The build may lie in /tmp itself: it is seen through another folder then.
+	run unshare -rm sh -c 'cd / && mount -t tmpfs none /mnt && mkdir /mnt/build &&
+		mount --bind "$0" /mnt/build && mount -t tmpfs -o ro none /tmp &&
+		! touch /tmp/x 2> /dev/null && unset XDG_RUNTIME_DIR LITHOS_SOCKET LITHOS_CACHE_DIR &&
+		TMPDIR=/mnt /mnt/build/bin/lithos run --sim -- sh -c \
+			'\''echo "$LITHOS_RUN_DIR $LITHOS_SOCKET"'\' "$BUILD_DIR"
 	assert_status 0
 	assert_line "^/mnt/lithos-run-.* /mnt/lithos-0/"
 }
@@ -266,5 +269,6 @@ wait_for_file() {
 	assert_status 0
 	run bash -c 'ulimit -f 0; exec env LITHOS_SOCKET=none "$0" run -- sh -c \
 		"grep SigIgn /proc/self/status"' "$LITHOS"
-	assert_line '^SigIgn:[[:space:]]*0000000000[0-9a-f]*$'
+	# SIGXFSZ is number 25: bit 24.
+	(( (0x${output##*[[:space:]]} >> 24 & 1) == 0 ))
 }

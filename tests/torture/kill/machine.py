@@ -239,7 +239,8 @@ class Machine:
             raise Failure("own + lent + free != all: %r" % ledger)
         if not ledger["is_consistent"]:
             raise Failure("the ledger contradicts itself")
-        owned, lent = set(), set()
+        # Owners and best effort are divided among separately.
+        owned, lent = set(), {True: set(), False: set()}
         for tenant in report["tenants"]:
             own = parse_set(tenant["own_set"])
             borrow = parse_set(tenant["borrow_set"])
@@ -247,10 +248,10 @@ class Machine:
                 raise Failure("a TPC has two owners: %r" % report["tenants"])
             if own & borrow:
                 raise Failure("%s borrows its own" % tenant["name"])
-            if tenant["wants"] and borrow & lent:
+            if tenant["wants"] and borrow & lent[bool(own)]:
                 raise Failure("two borrow the same TPC: %r" % report["tenants"])
             owned |= own
-            lent |= borrow if tenant["wants"] else set()
+            lent[bool(own)] |= borrow if tenant["wants"] else set()
         if sum(gpu["owned"] for gpu in report["gpus"]) != len(owned):
             raise Failure("TPCs leaked: %d owned, %d known" % (report["gpus"][0]["owned"],
                                                                len(owned)))

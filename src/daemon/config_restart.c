@@ -3,8 +3,8 @@
  * Which changes of the configuration a running daemon cannot make.
  *
  * Sockets, GPUs, MPS and the terms of sharing are taken once, at the start; SIGHUP takes the log
- * level. A person who changed something else and sent SIGHUP must not believe that it counts: so what
- * was read at the start is compared with what is read now, key by key.
+ * level. A person who changed something else and sent SIGHUP must not believe that it counts: so
+ * what was read at the start is compared with what is read now, key by key.
  *
  * Tested by tests/integration/daemon_life.bats.
  */

@@ -2,21 +2,21 @@
 /*
  * One lithosd a GPU.
  *
- * Two daemons that manage the same GPU both give away all of it: the machine's and a private one, or
- * two users' private ones. They have no file in common: a folder that one may write the other may
- * not, and a lock file that one has made the other may not open. What all users of a machine share
- * is the space of abstract socket names. So the lock is a listening socket whose name is made of the
- * GPU's UUID: binding it is atomic, it is gone with its process, there is nothing to clean up and
- * nothing that can be replaced, and who finds it taken connects to it and learns who it is: pid and
- * user from the kernel, the path of its own socket from the daemon.
+ * Two daemons that manage the same GPU both give away all of it: the machine's and a private one,
+ * or two users' private ones. They have no file in common: a folder that one may write the other
+ * may not, and a lock file that one has made the other may not open. What all users of a machine
+ * share is the space of abstract socket names. So the lock is a listening socket whose name is made
+ * of the GPU's UUID: binding it is atomic, it is gone with its process, there is nothing to clean
+ * up and nothing that can be replaced, and who finds it taken connects to it and learns who it is:
+ * pid and user from the kernel, the path of its own socket from the daemon.
  *
  * Simulated GPUs of all simulations have the same UUIDs. Theirs is a lock of the simulation: the
  * path of its server is part of the name. A daemon whose tenants have a simulated GPU each, without
  * a server, has nothing to lock.
  *
  * What it does badly: any user can bind the name, and so keep a daemon from a GPU; the message then
- * names that process. Containers with a network namespace of their own are not seen, as they are not
- * by a lock file. Tested by tests/integration/daemon_one_gpu.c.
+ * names that process. Containers with a network namespace of their own are not seen, as they are
+ * not by a lock file. Tested by tests/integration/daemon_one_gpu.c.
  */
 #include "daemon/gpu_lock.h"
 

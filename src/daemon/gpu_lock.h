@@ -21,9 +21,9 @@ struct gpu_lock_place {
 };
 
 /*
- * Takes the lock until the end of this process or gpu_lock_release(). -EADDRINUSE: another daemon has
- * it; `text` is a sentence about who. -errno: it could not be asked for; text says why. Waits for the
- * other's answer for a second at most.
+ * Takes the lock until the end of this process or gpu_lock_release(). -EADDRINUSE: another daemon
+ * has it; `text` is a sentence about who. -errno: it could not be asked for; text says why. Waits
+ * for the other's answer for a second at most.
  */
 int gpu_lock_take(struct gpu_lock *lock, struct loop *loop, const uint8_t uuid[16],
 		  const struct gpu_lock_place *place, char *text, size_t text_size);

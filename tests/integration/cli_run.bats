@@ -246,7 +246,8 @@ wait_for_file() {
 	# The build may lie in /tmp itself: it is seen through another folder then.
 	run unshare -rm sh -c 'cd / && mount -t tmpfs none /mnt && mkdir /mnt/build &&
 		mount --bind "$0" /mnt/build && mount -t tmpfs -o ro none /tmp &&
-		! touch /tmp/x 2> /dev/null && unset XDG_RUNTIME_DIR LITHOS_SOCKET LITHOS_CACHE_DIR &&
+		! touch /tmp/x 2> /dev/null &&
+		unset XDG_RUNTIME_DIR LITHOS_SOCKET LITHOS_CACHE_DIR &&
 		TMPDIR=/mnt /mnt/build/bin/lithos run --sim -- sh -c \
 			'\''echo "$LITHOS_RUN_DIR $LITHOS_SOCKET"'\' "$BUILD_DIR"
 	assert_status 0

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The launcher ends before the processes of its tenant: the reservation stays until the last process
- * that was started with the tenant's token has ended, and they attach by it, also when the daemon was
- * started anew between the two.
+ * The launcher ends before the processes of its tenant: the reservation stays until the last
+ * process that was started with the tenant's token has ended, and they attach by it, also when the
+ * daemon was started anew between the two.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two daemons and one GPU: the second, which listens elsewhere and keeps its state elsewhere, ends
- * with a message that names the first; when the first has been killed the second may have it. Another
- * simulation's GPU has the same UUID and is another GPU.
+ * with a message that names the first; when the first has been killed the second may have it.
+ * Another simulation's GPU has the same UUID and is another GPU.
  */
 #include <signal.h>
 #include <stdio.h>

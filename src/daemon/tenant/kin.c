@@ -2,23 +2,23 @@
 /*
  * Who else of a tenant lives.
  *
- * `lithos run sh -c "prog & exit"` ends at once, and prog makes its first context seconds later. Its
- * reservation must be there then. What makes a process one of the tenant is the token in its
+ * `lithos run sh -c "prog & exit"` ends at once, and prog makes its first context seconds later.
+ * Its reservation must be there then. What makes a process one of the tenant is the token in its
  * environment, which fork() and exec() hand on whatever becomes of parents, sessions and process
  * groups, and without which it could not attach anyway. The kernel shows the environment that a
  * process was started with in /proc/<pid>/environ to the same user and to root, so a look through
  * /proc finds all of them. (A descriptor that is handed down would be closed by Python's subprocess
  * and by every daemon; process groups and parents are left by setsid and by double forks.)
  *
- * The look costs about 10 us a process of the machine. It is made when the last thing that keeps the
- * tenant alive has gone: launcher, attached processes, and those found by the look before, of which
- * MAX_KIN are watched by their pidfds. The launcher itself has the token in no environment that it was
- * started with.
+ * The look costs about 10 us a process of the machine. It is made when the last thing that keeps
+ * the tenant alive has gone: launcher, attached processes, and those found by the look before, of
+ * which MAX_KIN are watched by their pidfds. The launcher itself has the token in no environment
+ * that it was started with.
  *
- * What it does badly: a process that does not show its environment (another user's, not dumpable) is
- * not found; one that forks and ends while the look passes between the two may be missed, and its
- * child is then confined by its own environment, without a daemon. Something that runs for ever in
- * the background keeps its tenant for ever; `lithos status` shows the tenant with no process.
+ * What it does badly: a process that does not show its environment (another user's, not dumpable)
+ * is not found; one that forks and ends while the look passes between the two may be missed, and
+ * its child is then confined by its own environment, without a daemon. Something that runs for ever
+ * in the background keeps its tenant for ever; `lithos status` shows the tenant with no process.
  *
  * Tested by tests/integration/daemon_kin.c.
  */

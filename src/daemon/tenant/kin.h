@@ -9,8 +9,8 @@
 struct tenant;
 
 /*
- * 1 when a process lives that was started with the tenant's token. It is watched then, and the tenant
- * reaped when it ends. Looks at all of /proc where none is being watched.
+ * 1 when a process lives that was started with the tenant's token. It is watched then, and the
+ * tenant reaped when it ends. Looks at all of /proc where none is being watched.
  */
 int kin_lives(struct tenant *t);
 

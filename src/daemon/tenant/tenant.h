@@ -3,8 +3,9 @@
  * Tenants and their processes, as the daemon knows them.
  *
  * A tenant lives as long as one of: its reservation (the connection of `lithos run`), a process
- * that attached or said that it cannot, any other that was started with its token (kin.c), or, after
- * a restart of the daemon, the time in which those may come back. All structs belong to the daemon's one thread.
+ * that attached or said that it cannot, any other that was started with its token (kin.c), or,
+ * after a restart of the daemon, the time in which those may come back. All structs belong to the
+ * daemon's one thread.
  */
 #ifndef LITHOS_DAEMON_TENANT_H
 #define LITHOS_DAEMON_TENANT_H

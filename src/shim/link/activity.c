@@ -269,9 +269,9 @@ static void pass_before(void)
 }
 
 /*
- * Work that has made no progress for a minute, nothing begun and nothing ended, is taken for lost: the
- * records of a context that has failed are never written, and borrowers would wait for ever. If it
- * was only long, its end, or the next launch, makes the process active again.
+ * Work that has made no progress for a minute, nothing begun and nothing ended, is taken for lost:
+ * the records of a context that has failed are never written, and borrowers would wait for ever. If
+ * it was only long, its end, or the next launch, makes the process active again.
  */
 static int is_lost(uint32_t nr_ended, uint64_t now_ns)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ELF note that says "a lithos library, not a driver" to whoever looks for the real one
- * (base/find/driver_find.h). An allocated note section, so that the linker makes a PT_NOTE segment of
- * it.
+ * (base/find/driver_find.h). An allocated note section, so that the linker makes a PT_NOTE segment
+ * of it.
  */
 #include <stdint.h>
 

@@ -349,7 +349,6 @@ static int run_program(const struct run_args *args, const char *run_dir)
 {
 	struct reservation reservation;
 	struct escape escape;
-	struct child_watch *watch[] = {&reservation.watch, &escape.watch};
 	int code = EXIT_RUN_LITHOS;
 	int r;
 
@@ -358,6 +357,8 @@ static int run_program(const struct run_args *args, const char *run_dir)
 	reservation.avoids_mps = args->avoids_mps;
 	r = prepare(args, run_dir, &reservation);
 	if (r == 0) {
+		struct child_watch *watch[] = {&reservation.watch, &escape.watch};
+
 		escape_begin(&escape, &reservation, args->is_strict);
 		code = child_run(args->command, watch, environment_is_confined() ? 2 : 1);
 	}

@@ -297,7 +297,6 @@ static int take_path(const struct reading *reading, const char *path, const char
 
 static int take_mode(const struct reading *reading, const char *value, uint32_t *into)
 {
-	char what[MESSAGE_BYTES];
 	unsigned int mode = 0;
 	const char *p = value;
 
@@ -306,6 +305,8 @@ static int take_mode(const struct reading *reading, const char *value, uint32_t 
 	for (; *p >= '0' && *p <= '7' && mode <= 0777; p++)
 		mode = mode * 8 + (unsigned int)(*p - '0');
 	if (*p || mode > 0777 || !(mode & 0600)) {
+		char what[MESSAGE_BYTES];
+
 		(void)snprintf(what, sizeof(what),
 			       "socket_mode is '%s', not an octal mode like 0666", value);
 		return say_value(reading, "socket_mode", -1, what);

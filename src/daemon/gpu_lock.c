@@ -94,11 +94,12 @@ static void name_other(const struct sockaddr_un *address, socklen_t length, char
 {
 	struct ucred peer = {0};
 	socklen_t peer_bytes = sizeof(peer);
-	char path[PATH_BYTES] = "";
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)address, length) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) == 0) {
+		char path[PATH_BYTES] = "";
+
 		hear(fd, path);
 		(void)snprintf(text, text_size,
 			       "another lithosd manages it: pid %d, uid %u, socket %s",
@@ -113,7 +114,7 @@ static void name_other(const struct sockaddr_un *address, socklen_t length, char
 int gpu_lock_take(struct gpu_lock *lock, struct loop *loop, const uint8_t uuid[16],
 		  const struct gpu_lock_place *place, char *text, size_t text_size)
 {
-	struct sockaddr_un address;
+	struct sockaddr_un address = {0};
 	socklen_t length = make_address(uuid, place, &address);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int r = 0;

@@ -489,7 +489,6 @@ static int lock_gpu(struct run *run, const struct gpu_report *report)
 	struct daemon *daemon = run->daemon;
 	const char *device = options_environment("LITHOS_SIM_DEVICE");
 	struct gpu_lock_place place = {.socket = daemon->config.socket};
-	char uuid[UUID_TEXT_BYTES];
 	int r;
 
 	if (daemon->config.is_simulated && (!device || !device[0]))
@@ -500,9 +499,12 @@ static int lock_gpu(struct run *run, const struct gpu_report *report)
 		return 0;
 	r = gpu_lock_take(&daemon->gpu[daemon->ledger.nr_gpus].lock, &daemon->loop,
 			  report->topology.uuid, &place, run->locked, sizeof(run->locked));
-	if (r < 0)
+	if (r < 0) {
+		char uuid[UUID_TEXT_BYTES];
+
 		log_line(NULL, LOG_ERROR, "msg=\"GPU left alone\" uuid=%s why=\"%s\"",
 			 uuid_text(report->topology.uuid, uuid), run->locked);
+	}
 	return r;
 }
 

@@ -25,14 +25,19 @@ static void run_file(const char *path)
 	size_t size;
 	uint8_t *bytes;
 
-	if (!all || !file)
+	if (!all || !file) {
 		fuzz_fail(path);
+		return;
+	}
 	size = fread(all, 1, MAX_BYTES, file);
 	(void)fclose(file);
 	/* A block of just that size: a sanitizer sees what is read behind it. */
 	bytes = malloc(size ? size : 1);
-	if (!bytes)
+	if (!bytes) {
+		free(all);
 		fuzz_fail(path);
+		return;
+	}
 	memcpy(bytes, all, size);
 	free(all);
 	(void)LLVMFuzzerTestOneInput(bytes, size);

@@ -31,7 +31,8 @@ static void print(const struct summary *summary)
 
 		if (!file || summary_print(summary, formats[i], i ? 80 : 0, file) < 0)
 			fuzz_fail("not printed");
-		(void)fclose(file);
+		else
+			(void)fclose(file);
 		free(text);
 	}
 }

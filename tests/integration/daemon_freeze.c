@@ -182,7 +182,6 @@ static void test_unread_reports(void)
 {
 	int fds[REPORTS_LIMIT];
 	struct received answer;
-	int fd;
 
 	for (int i = 0; i < REPORTS_LIMIT; i++) {
 		fds[i] = client_connect(&d);
@@ -191,7 +190,8 @@ static void test_unread_reports(void)
 			ask(fds[i]);
 	}
 	for (int i = 0; i < 3; i++) {
-		fd = client_connect(&d);
+		int fd = client_connect(&d);
+
 		ask(fd);
 		client_expect(fd, PROTO_REFUSED, &answer);
 		CHECK(strstr(answer.m.text.text, "not read") != NULL);

@@ -136,7 +136,7 @@ static inline void nap(void)
 			nap();                                                                     \
 			is_so = (condition);                                                       \
 		}                                                                                  \
-		CHECK(is_so &&#condition);                                                         \
+		prog_check(is_so, #condition, __LINE__);                                           \
 	} while (0)
 
 static inline void launch(CUfunction function, uint64_t ns, unsigned int blocks)

@@ -11,6 +11,7 @@
 
 static const struct argp_option options[] = {{NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0}, {0}};
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): argp's type */
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	(void)arg;

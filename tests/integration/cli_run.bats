@@ -264,6 +264,7 @@ wait_for_file() {
 }
 
 @test "a limit of file sizes ends neither lithos nor the program, which has it, too" {
+	skip_when_instrumented "what counts lines writes files at the end"
 	run bash -c 'ulimit -f 0; exec env LITHOS_SOCKET=none LITHOS_CACHE_DIR="$PWD" "$0" \
 		run --sim \
 		--quota 4 -- "$1"' "$LITHOS" "$PROGRAMS/once"

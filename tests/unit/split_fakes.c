@@ -28,8 +28,8 @@ int arena_run_was_joined(uint32_t run)
 	return 0;
 }
 
-void graph_changed(CUgraphExec exec, CUgraph graph)
+void graph_changed(CUgraphExec handle, CUgraph graph)
 {
-	(void)exec;
+	(void)handle;
 	(void)graph;
 }

@@ -305,9 +305,8 @@ static int receive_one(struct connection *c)
 	nr_fds = take_fds(&msg, fds);
 	if (n == 0)
 		r = nr_fds ? -EPROTO : -EPIPE;
-	else if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		r = -EPROTO;
-	else if (recv(c->io.fd, NULL, 0, MSG_DONTWAIT) < 0)
+	else if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+		 recv(c->io.fd, NULL, 0, MSG_DONTWAIT) < 0)
 		r = -EPROTO;
 	else
 		r = handle(c, (const void *)buffer, (size_t)n, nr_fds, &fds[0]);

@@ -165,6 +165,10 @@ int kin_lives(struct tenant *t)
 
 void kin_forget(struct tenant *t)
 {
-	while (t->kin)
-		kin_remove(t->kin);
+	struct kin *next;
+
+	for (struct kin *kin = t->kin; kin; kin = next) {
+		next = kin->next;
+		kin_remove(kin);
+	}
 }

@@ -6,6 +6,6 @@
 #include "shim/cuda_api.h"
 
 /* The executable graph is now what `graph` says; NULL: it is something that nobody can say. */
-void graph_changed(CUgraphExec exec, CUgraph graph);
+void graph_changed(CUgraphExec handle, CUgraph graph);
 
 #endif

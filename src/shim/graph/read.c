@@ -85,7 +85,8 @@ static int by_address(const void *a, const void *b)
 
 static size_t index_of(const struct ordering *o, CUgraphNode node)
 {
-	const CUgraphNode *at = bsearch(&node, o->node, o->nr_nodes, sizeof(node), by_address);
+	const CUgraphNode *at =
+		bsearch(&node, o->node, o->nr_nodes, sizeof(CUgraphNode), by_address);
 
 	return at ? (size_t)(at - o->node) : o->nr_nodes;
 }
@@ -158,11 +159,11 @@ static int ordering_read(const struct graph_driver *driver, CUgraph graph, struc
 	if (driver->nodes(graph, NULL, &o->nr_nodes) ||
 	    driver->edges(graph, NULL, NULL, NULL, &o->nr_edges))
 		return -EIO;
-	o->node = calloc(o->nr_nodes + 1, sizeof(*o->node));
-	o->placed = calloc(o->nr_nodes + 1, sizeof(*o->placed));
+	o->node = calloc(o->nr_nodes + 1, sizeof(CUgraphNode));
+	o->placed = calloc(o->nr_nodes + 1, sizeof(CUgraphNode));
 	o->waits_for = calloc(o->nr_nodes + 1, sizeof(*o->waits_for));
-	o->from = calloc(o->nr_edges + 1, sizeof(*o->from));
-	o->to = calloc(o->nr_edges + 1, sizeof(*o->to));
+	o->from = calloc(o->nr_edges + 1, sizeof(CUgraphNode));
+	o->to = calloc(o->nr_edges + 1, sizeof(CUgraphNode));
 	data = calloc(o->nr_edges + 1, sizeof(*data));
 	if (!o->node || !o->placed || !o->waits_for || !o->from || !o->to || !data)
 		goto out;
@@ -170,7 +171,7 @@ static int ordering_read(const struct graph_driver *driver, CUgraph graph, struc
 	if ((o->nr_nodes && driver->nodes(graph, o->node, &o->nr_nodes)) ||
 	    (o->nr_edges && driver->edges(graph, o->from, o->to, data, &o->nr_edges)))
 		goto out;
-	qsort(o->node, o->nr_nodes, sizeof(*o->node), by_address);
+	qsort(o->node, o->nr_nodes, sizeof(CUgraphNode), by_address);
 	err = edges_sort(o);
 out:
 	free(data);

@@ -61,6 +61,7 @@ static struct {
 	F(cuStreamSetAttribute_ptsz)
 
 static struct {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration's name */
 #define F(name) __typeof__(name) *name;
 	FUNCTIONS
 #undef F

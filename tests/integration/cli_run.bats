@@ -242,6 +242,7 @@ wait_for_file() {
 }
 
 @test "with a read-only /tmp all goes into TMPDIR" {
+	skip_when_instrumented "what counts lines writes files at the end"
 	unshare -rm true 2> /dev/null || skip "no mount namespaces here"
 	# The build may lie in /tmp itself: it is seen through another folder then.
 	run unshare -rm sh -c 'cd / && mount -t tmpfs none /mnt && mkdir /mnt/build &&

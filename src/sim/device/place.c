@@ -10,7 +10,8 @@
  *
  * What it does badly: room on an SM is one number (a block of a grid that fits n times takes 1/n),
  * so two grids limited by different resources share an SM less well than on hardware. A cooperative
- * grid that waits for room lets later grids overtake it. Only the group whose turn it is is served.
+ * grid that waits for room lets later grids overtake it; hardware keeps the room (hardware.md, 9).
+ * Only the group whose turn it is is served.
  *
  * A block of a redirected launch decides when it has room whether it runs (begin_block). One that
  * leaves gives the room back at once; the launch goes on after the leavers' issue time, 100 ns of

@@ -35,10 +35,12 @@ result() {
 	PY
 }
 
-# Everybody was served in full, and nobody stood still.
+# Everybody was served in full, and nobody stood still. Instrumented programs are too slow for the
+# first.
 expect_served() {
-	result 'all(each["unfinished"] in (0, None) and each["rate"] > 0
-		for row in t.values() for each in row.values())'
+	result 'all(each["rate"] > 0 for row in t.values() for each in row.values())'
+	[ -z "${TEST_SANITIZER:-}${TEST_COVERAGE:-}" ] || return 0
+	result 'all(each["unfinished"] in (0, None) for row in t.values() for each in row.values())'
 }
 
 @test "stacking: a service, a job with a quota and best effort" {

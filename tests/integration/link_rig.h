@@ -131,12 +131,9 @@ static inline void nap(void)
 #define EVENTUALLY(condition)                                                                      \
 	do {                                                                                       \
 		double until_s = now_s() + PATIENCE_S;                                             \
-		int is_so = (condition);                                                           \
-		while (!is_so && now_s() < until_s) {                                              \
+		while (!(condition) && now_s() < until_s)                                          \
 			nap();                                                                     \
-			is_so = (condition);                                                       \
-		}                                                                                  \
-		prog_check(is_so, #condition, __LINE__);                                           \
+		CHECK(condition);                                                                  \
 	} while (0)
 
 static inline void launch(CUfunction function, uint64_t ns, unsigned int blocks)

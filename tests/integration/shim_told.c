@@ -83,7 +83,7 @@ static unsigned int nr_sms_beside(const char *library)
 static const char *text_option(int argc, char **argv, const char *name)
 {
 	for (int i = 1; i + 1 < argc; i++) {
-		if (strcmp(argv[i], name) == 0)
+		if (argv[i] && strcmp(argv[i], name) == 0)
 			return argv[i + 1];
 	}
 	return NULL;
